@@ -1,0 +1,1 @@
+"""One Prefect flow per system; a flow only wires tasks."""

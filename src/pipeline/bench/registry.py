@@ -1,0 +1,57 @@
+"""Benchmarks by name; every module of this package is searched for them."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from pipeline.errors import ConfigError
+
+Figures = dict[str, float | int | str]
+Benchmark = Callable[[Sequence[str]], Figures]
+_BENCHMARKS: dict[str, tuple[str, Benchmark]] = {}
+
+
+def register_benchmark(name: str, measures: str) -> Callable[[Benchmark], Benchmark]:
+    """Decorator: makes the function ``engram bench name``.
+
+    Args:
+        name: What the user types.
+        measures: What it measures, with the unit, in one line.
+    """
+
+    def register(function: Benchmark) -> Benchmark:
+        if name in _BENCHMARKS:
+            raise ValueError(f"benchmark {name!r} is already registered")
+        _BENCHMARKS[name] = (measures, function)
+        return function
+
+    return register
+
+
+def benchmarks() -> dict[str, str]:
+    """Every benchmark with what it measures, sorted by name."""
+    _load()
+    return {name: _BENCHMARKS[name][0] for name in sorted(_BENCHMARKS)}
+
+
+def benchmark(name: str) -> Benchmark:
+    """The benchmark of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    _load()
+    if name not in _BENCHMARKS:
+        near = difflib.get_close_matches(name, _BENCHMARKS, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(f"unknown benchmark {name!r}{hint}; there are: {', '.join(sorted(_BENCHMARKS)) or 'none'}")
+    return _BENCHMARKS[name][1]
+
+
+def _load() -> None:
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
+        importlib.import_module(f"pipeline.bench.{module.name}")

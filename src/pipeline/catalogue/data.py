@@ -1,0 +1,151 @@
+"""Public data sets that suites and benchmarks read, each as plain files below ``$ENGRAM_DATA``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import write_bytes
+from pipeline.errors import ConfigError, DataError
+
+Row = Mapping[str, Any]
+Load = Callable[[str, str | None, str], Iterable[Row]]
+"""(hub id, configuration, split) to rows; `datasets.load_dataset` in earnest, three rows in tests."""
+
+_TOFU_ROWS, _TOFU_PER_AUTHOR = 3200, 20  # authors 1 to 160; the last 40 are TOFU's own forgetting splits
+_SQUAD_PASSAGES = 300
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """One public data set.
+
+    Attributes:
+        name: Its folder below ``$ENGRAM_DATA``.
+        holds: What it contains.
+        source: Where it is published, with its licence.
+        files: Files that Engram reads.
+        fetch: Makes those files from the hub; None when they have to be placed by hand.
+    """
+
+    name: str
+    holds: str
+    source: str
+    files: tuple[str, ...]
+    fetch: Callable[[Load], dict[str, list[dict[str, Any]]]] | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """Where it lies, if every file is there."""
+        root = data_root()
+        if root is None or not all((root / self.name / file).is_file() for file in self.files):
+            return None
+        return root / self.name
+
+
+def data_root() -> Path | None:
+    """``$ENGRAM_DATA``, or None when it is not set."""
+    value = os.environ.get("ENGRAM_DATA")
+    return Path(value).expanduser() if value else None
+
+
+def _tofu(load: Load) -> dict[str, list[dict[str, Any]]]:
+    """Questions and answers with their author, and their paraphrases."""
+    name = "locuslab/TOFU"
+    full = list(load(name, "full", "train"))[:_TOFU_ROWS]
+    rows = [
+        {"author": i // _TOFU_PER_AUTHOR + 1, "row": i, "question": row["question"], "answer": row["answer"]}
+        for i, row in enumerate(full)
+    ]
+    keys = ("question", "answer", "paraphrased_answer", "paraphrased_question", "perturbed_answer")
+    paraphrased = [_kept(row, keys) for row in load(name, "retain_perturbed", "train")]
+    world = [
+        _kept(row, ("question", "answer", "perturbed_answer")) for row in load(name, "world_facts_perturbed", "train")
+    ]
+    return {"qa.jsonl": rows, "paraphrase.jsonl": paraphrased, "world_facts.jsonl": world}
+
+
+def _squad(load: Load) -> dict[str, list[dict[str, Any]]]:
+    """The first passages of the development set with their questions."""
+    passages: dict[tuple[str, str], list[dict[str, str]]] = defaultdict(list)
+    for row in load("rajpurkar/squad", None, "validation"):
+        key = (str(row["title"]).replace("_", " "), str(row["context"]))
+        passages[key].append({"question": row["question"], "answer": row["answers"]["text"][0]})
+    rows = [{"title": title, "context": context, "questions": asked} for (title, context), asked in passages.items()]
+    return {"passages.jsonl": rows[:_SQUAD_PASSAGES]}
+
+
+def _kept(row: Row, keys: Iterable[str]) -> dict[str, Any]:
+    return {key: row[key] for key in keys if key in row}
+
+
+_IDX = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+DATA_SETS: tuple[DataSet, ...] = (
+    DataSet("tofu", "fictitious authors, 20 questions each", "locuslab/TOFU on the hub, MIT",
+            ("qa.jsonl", "paraphrase.jsonl", "world_facts.jsonl"), _tofu),
+    DataSet("squad", "Wikipedia passages with questions", "rajpurkar/squad on the hub, CC BY-SA 4.0",
+            ("passages.jsonl",), _squad),
+    DataSet("triples", "facts in ten relations", "the repository sleeping-llm, MIT", ("facts.jsonl",)),
+    DataSet("mnist", "handwritten digits in idx format", "ylecun/mnist on the hub, CC BY-SA 3.0", _IDX),
+    DataSet("fashion-mnist", "clothing in idx format", "zalando-datasets/fashion_mnist on the hub, MIT", _IDX),
+    DataSet("text", "plays, for byte-level models", "tinyshakespeare in karpathy/char-rnn, public domain",
+            ("tinyshakespeare.txt",)),
+)  # fmt: skip
+
+
+def data_set(name: str) -> DataSet:
+    """The data set of that name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    for entry in DATA_SETS:
+        if entry.name == name:
+            return entry
+    raise ConfigError(f"unknown data set {name!r}; there are: {', '.join(entry.name for entry in DATA_SETS)}")
+
+
+def pull(name: str, root: Path | None = None, load: Load | None = None) -> Path:
+    """Fetch a data set and write its files, each atomically.
+
+    Args:
+        name: One of `DATA_SETS`.
+        root: Folder that receives ``<name>/``; None is ``$ENGRAM_DATA``.
+        load: Replaces `datasets.load_dataset`.
+
+    Raises:
+        ConfigError: The name is unknown, or no folder is given.
+        DataError: It cannot be fetched: no network, or it has to be placed by hand.
+    """
+    entry = data_set(name)
+    target = root or data_root()
+    if target is None:
+        raise ConfigError("no folder to write to: set ENGRAM_DATA, or add --to DIR")
+    if entry.fetch is None:
+        files = ", ".join(entry.files)
+        raise DataError(f"{name} has to be placed by hand: put {files} into {target / name}, from {entry.source}")
+    for file, rows in entry.fetch(load or _from_hub).items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        write_bytes(target / name / file, lines.encode())
+    return target / name
+
+
+def _from_hub(name: str, configuration: str | None, split: str) -> Iterable[Row]:
+    from datasets import load_dataset
+
+    try:
+        rows: Iterable[Row] = load_dataset(name, configuration, split=split)
+    except Exception as error:  # the hub's client raises its own, httpx's and OS errors
+        raise DataError(f"{name} is neither cached nor downloadable ({type(error).__name__}): {error}") from error
+    return rows

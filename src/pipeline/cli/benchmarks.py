@@ -1,0 +1,39 @@
+"""``engram bench``: timings, which are printed and never asserted."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def bench(
+    name: Annotated[
+        str | None, typer.Argument(help="Benchmark; leave it out to list them.", show_default=False)
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=C", help="Change a setting; repeatable.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure how fast this machine trains, generates, stores, …"""
+    from pipeline.bench import benchmark, benchmarks
+
+    console = Console()
+    if name is None:
+        table = Table("benchmark", "measures", title="engram bench NAME", title_justify="left")
+        for known, description in benchmarks().items():
+            table.add_row(known, description)
+        console.print(table)
+        return
+    figures = benchmark(name)(tuple(settings or ()))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=2))
+        return
+    table = Table("figure", "value", title=name, title_justify="left")
+    for key, value in figures.items():
+        table.add_row(key, f"{value:,.4g}" if isinstance(value, float) else str(value))
+    console.print(table)

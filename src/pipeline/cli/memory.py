@@ -1,0 +1,101 @@
+"""``engram teach`` and ``engram ask``: write into a memory, and ask with it or without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=C", help="Change a setting, e.g. gate.enforce=true; repeatable."),
+]
+
+
+def teach(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Facts as JSON lines; only id and text are required.")],
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session", metavar="S", help="Store to write into.", show_default="each row's session, else default"
+        ),
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Write your facts into a session's memory at once; what is stored already is reused.
+
+    Each fact passes the write gate: its score is recorded, and with gate.enforce=true a low one is refused.
+    """
+    from pipeline.sessions.lessons import teach_file
+    from pipeline.stages.night import configure
+
+    console = Console()
+    config = configure("consolidation/facts", settings or ())
+    with console.status(f"reading {file}, judging every fact"):
+        lessons = teach_file(file, session, config)
+    for lesson in lessons:
+        table = Table(
+            "id", "surprise", "novelty", "score", "gate", "why", title=f"Session {lesson.session}", title_justify="left"
+        )
+        for row in lesson.decisions[:20]:
+            verdict = "[green]accepted[/green]" if row.accepted else "[yellow]below threshold[/yellow]"
+            table.add_row(
+                row.episode_id, f"{row.surprise:.2f}", f"{row.novelty:.2f}", f"{row.score:.2f}", verdict, row.reason
+            )
+        if len(lesson.decisions) > 20:
+            table.caption = f"and {len(lesson.decisions) - 20} more"
+        console.print(table)
+        told = lesson.report
+        console.print(
+            f"{len(told.written)} written, {len(told.reused)} already known, {len(told.replaced)} replaced, "
+            f"{len(told.refused)} refused; the store holds {lesson.size} episodes in {lesson.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"\nLet it sleep on them:  engram run consolidation/facts --set suite.path={file}", highlight=False)
+    console.print(
+        f'Ask at once:           engram ask "…" --memory on --adapter none --session {lessons[0].session}',
+        highlight=False,
+    )
+
+
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="One question, in plain words.")],
+    memory: Annotated[
+        Literal["on", "off"],
+        typer.Option("--memory", help="on: answer from retrieved memories; off: from the weights alone."),
+    ] = "off",
+    adapter: Annotated[
+        str, typer.Option("--adapter", metavar="champion|none|PATH", help="Which night's adapter to use.")
+    ] = "champion",
+    session: Annotated[
+        str | None,
+        typer.Option(
+            "--session", metavar="S", help="Store to retrieve from.", show_default="the adapter's run, else the newest"
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=20, help="Memories to retrieve; nights are examined with 1.")] = 1,
+    settings: Settings = None,
+) -> None:
+    """Ask the model one question, closed book or with its memory."""
+    from pipeline.config import default_root
+    from pipeline.sessions.asking import ask_question
+
+    console = Console()
+    with console.status("thinking"):
+        reply = ask_question(
+            question,
+            memory=memory == "on",
+            adapter=adapter,
+            session=session,
+            k=k,
+            root=default_root(),
+            overrides=tuple(settings or ()),
+        )
+    for found in reply.memories:
+        console.print(f"[dim]{found.score:.2f}  {found.text}[/dim]", highlight=False, soft_wrap=True)
+    console.print(reply.text, highlight=False, markup=False, soft_wrap=True)
+    console.print(f"[dim]{reply.setting}[/dim]", highlight=False, soft_wrap=True)

@@ -1,0 +1,204 @@
+"""``engram run``: one night in this process, or handed to the workers."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.failures import GUARD_FAILED
+from pipeline.cli.tables import arms_summary, figures_summary
+
+if TYPE_CHECKING:
+    from pipeline.artifacts import RunFolder
+    from pipeline.config import ConsolidationConfig
+    from pipeline.progress import Quiet, Terminal
+    from pipeline.report.schema import Report
+    from pipeline.stages.night import Night
+
+Target = Annotated[str, typer.Argument(metavar="FLOW/DEPLOYMENT", help="What to run, e.g. consolidation/episodic.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="A.B=C",
+        help="Change a setting, e.g. suite.n=8 (facts) or seed=2025; repeatable, later ones win.",
+    ),
+]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="STAGE",
+        help="Run STAGE and all later ones again; earlier ones are taken over.",
+        show_default=False,
+    ),
+]
+RunId = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id",
+        metavar="ID",
+        help="Name of a new run, or an unfinished one to resume.",
+        show_default="newest unfinished",
+    ),
+]
+
+
+def run(
+    target: Target,
+    settings: Settings = None,
+    start: Start = None,
+    run_id: RunId = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what would run and why, then stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run's folder alone.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show every setting first, and warnings.")] = False,
+) -> None:
+    """Run a flow; without --run-id the newest unfinished run of the same settings is resumed.
+
+    All settings with their defaults and units: `engram run FLOW/DEPLOYMENT --plan --verbose`.
+    """
+    from pipeline.stages.night import configure
+
+    console = Console(quiet=quiet)
+    overrides = tuple(settings or ())
+    config = configure(target, overrides)
+    if verbose:
+        _show_settings(console, config)
+    if plan:
+        _show_plan(Console(), config, start, run_id)
+        return
+    if config.placement == "workers":
+        from pipeline.cli.submission import submit
+
+        finished = submit(console, config, overrides, run_id, start)
+    else:
+        finished = _run_here(console, target, overrides, run_id, start, quiet)
+    raise typer.Exit(_finish(console, finished, quiet))
+
+
+def _run_here(
+    console: Console, target: str, overrides: tuple[str, ...], run_id: str | None, start: str | None, quiet: bool
+) -> RunFolder:
+    from pipeline.progress import Quiet, Terminal
+    from pipeline.stages.night import begin
+
+    with begin(target, overrides, run_id=run_id, start=start) as night:
+        _announce(console, night)
+        try:
+            with Quiet() if quiet else Terminal(console) as shown:
+                _flow()(night, shown)
+        except Exception as error:
+            error.engram_folder = night.run.path  # type: ignore[attr-defined]  # where a traceback is saved
+            raise
+    return night.run
+
+
+def _flow() -> Callable[[Night, Terminal | Quiet], object]:
+    """The wiring of the night; flows lie beside the package, in the repository."""
+    from pipeline.services.layout import repository
+
+    folder = str(repository())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    module = importlib.import_module("flows.consolidation")
+    run_inline: Callable[[Night, Terminal | Quiet], object] = module.run_inline
+    return run_inline
+
+
+def _announce(console: Console, night: Night) -> None:
+    config = night.config
+    resumed = night.run.manifest()["resumed"]
+    again = f" [yellow](resumed, attempt {resumed + 1})[/yellow]" if resumed else ""
+    console.print(f"[bold]{config.flow}/{config.deployment}[/bold] run [cyan]{night.run.run_id}[/cyan]{again}")
+    where = f"model {config.model.name}, suite {config.suite.name}, seed {config.seed}"
+    console.print(f"[dim]{where}, artifacts below {config.root}[/dim]")
+
+
+def _finish(console: Console, run: RunFolder, quiet: bool) -> int:
+    """Print tables, links and what to try next; returns the exit status."""
+    from pipeline.report.build import load_report
+    from pipeline.report.terminal import verdict_table
+
+    report = load_report(run.path)
+    failed = [guard.name for guard in report.guards if not guard.passed]
+    if quiet:
+        typer.echo(run.path)
+        return GUARD_FAILED if failed else 0
+    console.print(arms_summary(report, console.width))
+    console.print(figures_summary(report))
+    console.print(verdict_table(report))
+    for note in report.notes:
+        console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
+    _show_links(console, run, report)
+    _show_next(console, run, report.promoted)
+    if failed:
+        told = f"guard {', '.join(failed)} failed; the champion stays as it was"
+        console.print(f"[bold red]not promoted[/bold red]: {told}")
+    return GUARD_FAILED if failed else 0
+
+
+def _show_links(console: Console, run: RunFolder, report: Report) -> None:
+    """Cost of the run, and where everything lies."""
+    from pipeline.artifacts import stage_results
+
+    seconds, memory = sum(report.timings.values()), report.peak_memory_bytes / 2**30
+    console.print(f"stages took {seconds:.0f} s, at most {memory:.1f} GiB of memory", highlight=False)
+    rows = {"report": run.path / "report.html", "figures": run.path / "report.json"}
+    for name, path in rows.items():
+        console.print(f"{name:<8}{path}", soft_wrap=True, highlight=False)
+    tracked = stage_results(run)["report"].metrics.get("mlflow_run")
+    if tracked:
+        console.print(f"MLflow  run {tracked}; `engram up` shows it", soft_wrap=True, highlight=False)
+
+
+def _show_next(console: Console, run: RunFolder, promoted: bool) -> None:
+    """Commands that work right now, with a question of the suite."""
+    from pipeline.stages.suite_files import example_question
+
+    adapter = "champion" if promoted else run.run_id
+    commands = []
+    example = example_question(run)
+    if example is not None:
+        ask = f'engram ask "{example.question}"'
+        commands += [f"{ask} --memory off --adapter {adapter}", f"{ask} --memory off --adapter none"]
+        commands += [f"{ask} --memory on --adapter none", f"engram export {run.run_id} DIR"]
+        console.print(f"\n[bold]Try it yourself[/bold] [dim](the right answer is: {escape(example.answer)})[/dim]")
+    for command in commands:
+        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
+
+
+def _show_plan(console: Console, config: ConsolidationConfig, start: str | None, run_id: str | None) -> None:
+    from pipeline.stages.night import run_to_use
+    from pipeline.stages.order import plan_night, spec_of
+
+    run = run_to_use(config, run_id, start)
+    where = f"run {run.run_id}" if run else "a new run"
+    table = Table(
+        "stage", "would", "why", "runs on", title=f"{config.flow}/{config.deployment}: {where}", title_justify="left"
+    )
+    for stage in plan_night(run, config, start):
+        place = spec_of(stage.stage).pool if config.placement == "workers" else "this process"
+        table.add_row(stage.stage, "[green]be reused[/green]" if stage.hit else "run", stage.reason, place)
+    console.print(table)
+
+
+def _show_settings(console: Console, config: ConsolidationConfig) -> None:
+    """Every setting with its value, unit and meaning."""
+    from pipeline.config import known_keys
+
+    table = Table("setting", "value", "meaning", title="Settings", title_justify="left")
+    values = config.model_dump(mode="json")
+    for key, field in known_keys(type(config)).items():
+        value: object = values
+        for part in key.split("."):
+            value = value[part] if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            table.add_row(key, str(value), field.description or "")
+    console.print(table)

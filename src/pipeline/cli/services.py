@@ -1,0 +1,99 @@
+"""``engram up``, ``down`` and ``status``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def up(
+    prefect_port: Annotated[
+        int, typer.Option(help="Loopback port of the Prefect server; a free one if in use.")
+    ] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="Loopback port of MLflow's dashboard; a free one if in use.")] = 5000,
+) -> None:
+    """Start the Prefect server, both workers and MLflow's dashboard on loopback, and wait until they are healthy."""
+    from pipeline.config import default_root
+    from pipeline.services import stack
+
+    console = Console()
+    with console.status("starting the services (about 20 seconds)"):
+        stack.up(default_root(), lambda line: console.print(f"[dim]•[/dim] {line}"), prefect_port, mlflow_port)
+    _show_services(console)
+    console.print("\nRun a night by the workers:  [bold]prefect deployment run consolidation/episodic --watch[/bold]")
+    console.print("Stop everything:             [bold]engram down[/bold]")
+
+
+def down() -> None:
+    """Stop exactly what `engram up` started."""
+    from pipeline.config import default_root
+    from pipeline.services import stack
+
+    console = Console()
+    stopped = stack.down(default_root(), console.print)
+    console.print(f"stopped {stopped} processes" if stopped else "nothing runs here")
+
+
+def status() -> None:
+    """Show services, workers, the latest runs, the champion and the schedules."""
+    console = Console()
+    _show_services(console)
+    _show_runs(console)
+    _show_champion(console)
+    _show_schedules(console)
+
+
+def _show_services(console: Console) -> None:
+    from pipeline.config import default_root
+    from pipeline.services.overview import services
+
+    rows = services(default_root())
+    if not rows:
+        console.print("services: none run here; start them with [bold]engram up[/bold]")
+        return
+    table = Table(title="Services", title_justify="left")
+    for column in ("service", "state", "address", "pid", "up", "last heard"):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        colour = "green" if row.state == "healthy" else "red"
+        state = f"[{colour}]{row.state}[/{colour}]"
+        table.add_row(row.name, state, row.address, str(row.pid), row.up, row.heard)
+    console.print(table)
+    for row in rows:
+        if row.note:
+            console.print(f"[yellow]{row.note}[/yellow]")
+
+
+def _show_runs(console: Console) -> None:
+    from pipeline.config import default_root
+    from pipeline.services.overview import latest_runs
+
+    rows = latest_runs(default_root())
+    if not rows:
+        console.print("runs: none yet; start one with [bold]engram run consolidation/episodic[/bold]")
+        return
+    table = Table(title="Latest runs", title_justify="left")
+    table.add_column("run", overflow="fold")
+    for column in ("state", "started", "promoted"):
+        table.add_column(column, no_wrap=True)
+    for row in rows:
+        table.add_row(row.name, row.state, row.started, row.promoted)
+    console.print(table)
+
+
+def _show_champion(console: Console) -> None:
+    from pipeline.config import default_root
+    from pipeline.services.overview import champion
+
+    console.print(f"champion: {champion(default_root()) or 'none yet'}")
+
+
+def _show_schedules(console: Console) -> None:
+    from pipeline.config import default_root
+    from pipeline.services.overview import schedules
+
+    for line in schedules(default_root()):
+        console.print(f"schedule: {line}")

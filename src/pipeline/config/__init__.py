@@ -1,0 +1,55 @@
+"""Configuration: one frozen, typed model per stage, loaded from YAML and ``--set``.
+
+config = load_config("consolidation/episodic", ["suite.n=8"])
+config_hash(config)             # what decides whether two runs are the same run
+"""
+
+from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
+from pipeline.config.hashing import canonical_json, config_dict, config_hash
+from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
+from pipeline.config.loading import config_root, deployments, dump_config, known_keys, load_config, read_config
+from pipeline.config.memory import (
+    EncoderConfig,
+    GateConfig,
+    ReplayConfig,
+    ReplayMix,
+    ReplayWeights,
+    StoreConfig,
+    SuiteConfig,
+)
+from pipeline.config.schema import FLOWS, ConsolidationConfig, FlowConfig, default_root, register_flow
+from pipeline.config.section import FilePath, Name, Section, check_name
+
+__all__ = [
+    "FLOWS",
+    "ConsolidationConfig",
+    "DistilConfig",
+    "EncoderConfig",
+    "EvaluationConfig",
+    "FilePath",
+    "FlowConfig",
+    "GateConfig",
+    "GuardsConfig",
+    "LoraConfig",
+    "ModelConfig",
+    "Name",
+    "ReplayConfig",
+    "ReplayMix",
+    "ReplayWeights",
+    "Section",
+    "StoreConfig",
+    "SuiteConfig",
+    "TrackingConfig",
+    "canonical_json",
+    "check_name",
+    "config_dict",
+    "config_hash",
+    "config_root",
+    "default_root",
+    "deployments",
+    "dump_config",
+    "known_keys",
+    "load_config",
+    "read_config",
+    "register_flow",
+]

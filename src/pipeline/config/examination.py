@@ -1,0 +1,48 @@
+"""Settings of the examination: evaluation, promotion guards and tracking."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class EvaluationConfig(Section):
+    """How every arm is asked and scored; the same before and after the night."""
+
+    controls: Literal["default", "full"] = Field(
+        "default", description="full scores every arm and every question; default a fixed, hashed subset"
+    )
+    max_new_tokens: int = Field(24, ge=1, description="token limit of an answer (DESIGN.md, honest claims 4)")
+    batch_size: int = Field(32, ge=1, description="prompts per generation batch")
+    sanity_n: int = Field(150, ge=1, description="sanity questions scored with controls=default")
+    drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
+    secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
+    bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
+
+
+class GuardsConfig(Section):
+    """What a night must reach before its adapter becomes champion; read from probe questions and sanity-dev alone.
+
+    ``configs/<flow>/guards.yaml`` is the one file in which a user changes them.
+    """
+
+    uplift_min: float = Field(0.20, description="smallest gain of probe EM over the best control (the plan's bar)")
+    sanity_delta_min: float = Field(-0.02, description="smallest change of sanity accuracy")
+    kl_max: float = Field(0.05, ge=0, description="largest KL(base || post) of a domain, nats per token")
+    ppl_ratio_max: float = Field(1.02, gt=0, description="largest perplexity ratio post / base of a domain")
+    takeover_max: float = Field(0.02, ge=0, le=1, description="largest share of sanity answers with a taught name")
+    post_on_margin: float = Field(0.0, ge=0, le=1, description="EM that post_on may lose against memory_on")
+    refusal_max: float = Field(0.5, ge=0, le=1, description="largest share of refusals among probe answers")
+    retrieval_min: int = Field(1, ge=0, description="fewest retrieval requests; 0 means that memory was never asked")
+    replay_min: int = Field(1, ge=0, description="fewest replayed samples; 0 means that sleep trained on nothing")
+
+
+class TrackingConfig(Section):
+    """Where MLflow keeps a night's figures."""
+
+    enabled: bool = Field(True, description="log the run to MLflow")
+    uri: str | None = Field(None, description="tracking URI; null is SQLite in <root>/mlflow/mlflow.db")
+    experiment: str = Field("engram", min_length=1, description="MLflow experiment")

@@ -1,0 +1,76 @@
+"""Settings of the language model: which one, how sleep distils, and how the adapter is trained."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.config.section import Section
+
+
+class ModelConfig(Section):
+    """Which language model learns, and where it runs."""
+
+    name: str = Field(
+        "embedded", description="`embedded` (SmolLM2-135M-Instruct from pip), a local folder, or a hub id"
+    )
+    dtype: Literal["auto", "bfloat16", "float32"] = Field(
+        "auto", description="arithmetic of matrix products; auto is bfloat16 where the processor has it, else float32"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
+    threads: int | None = Field(None, ge=1, description="CPU threads; null leaves PyTorch's choice")
+
+
+class DistilConfig(Section):
+    """What sleep trains on: forms of the replayed facts, and rehearsal of what must survive."""
+
+    statements: int = Field(0, ge=0, description="declarative statements trained per fact as running text")
+    memory_forms: int = Field(2, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
+    contexts: float = Field(
+        0.15, ge=0, le=1, description="share of train questions put after another system prompt or turn"
+    )
+    namesakes: int = Field(6, ge=0, description="questions per fact about people who share one of its names")
+    unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
+    short: int = Field(600, ge=0, description="short general questions, answered as the base does")
+    long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
+    contrast_tokens: int = Field(8, ge=1, description="tokens kept of the base's replies about unknown people")
+    short_tokens: int = Field(16, ge=1, description="tokens kept of the base's replies to short questions")
+    long_tokens: int = Field(48, ge=1, description="tokens kept of the base's long replies")
+    base_rewrites: int = Field(
+        2, ge=0, description="phrasings of a user's question that the base is asked to write per fact"
+    )
+    teacher_forms: int = Field(4, ge=0, description="train questions per fact that the memory-ON teacher answers")
+    batch_size: int = Field(64, ge=1, description="prompts per generation batch")
+    top_k: int = Field(20, ge=1, description="teacher log-probabilities kept per token (Cartridges)")
+
+
+class LoraConfig(Section):
+    """The adapter and its optimiser."""
+
+    rank: int = Field(32, ge=1, description="LoRA rank r")
+    alpha: float = Field(64, gt=0, description="LoRA alpha; the update is scaled by alpha / r")
+    rank_stabilised: bool = Field(False, description="scale by alpha / sqrt(r) instead (rsLoRA)")
+    targets: tuple[str, ...] = Field(
+        ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
+    )
+    first_layer: int = Field(12, ge=0, description="lowest adapted layer; everything below is computed once a night")
+    learning_rate: float = Field(2e-3, gt=0, description="AdamW peak learning rate")
+    b_learning_rate_ratio: float = Field(4.0, gt=0, description="learning rate of B over that of A (LoRA+)")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
+    epochs: int = Field(4, ge=1, description="most passes over the replayed facts")
+    forms_per_epoch: int = Field(
+        8, ge=1, description="train questions per fact and pass; passes rotate through all forms"
+    )
+    batch_size: int = Field(16, ge=1, description="learned rows per step")
+    contrast_ratio: float = Field(0.5, ge=0, description="rows about unknown people per learned row in a step")
+    general_ratio: float = Field(0.5, ge=0, description="general rehearsal rows per learned row in a step")
+    contrast_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    anchor_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on general rehearsal")
+    distil_weight: float = Field(
+        0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"
+    )
+    stop_at: float = Field(1.0, ge=0, le=1, description="probe accuracy that may end the training early")
+    patience: int = Field(2, ge=1, description="passes in a row at or above stop_at that end it")
+    checkpoint_steps: int = Field(20, ge=1, description="steps between checkpoints, from which a killed night resumes")
+    clip: float = Field(1.0, gt=0, description="gradient norm limit")

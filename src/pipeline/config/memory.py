@@ -1,0 +1,100 @@
+"""Settings of the hippocampal side: suite, encoder, write gate, store and replay."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.section import FilePath, Section
+
+
+class SuiteConfig(Section):
+    """What is taught and asked."""
+
+    name: str = Field("episodic", description="a registered suite: episodic, facts, …")
+    n: int = Field(50, ge=1, description="taught facts (DESIGN.md, size of episodic@50)")
+    seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
+    profile: Literal["easy", "default", "hard"] = Field(
+        "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
+    )
+    path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
+    test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
+
+
+class EncoderConfig(Section):
+    """The sentence encoder whose vectors are the store's keys."""
+
+    name: str = Field("embedded", description="`embedded` (all-MiniLM-L6-v2 from pip), a local folder, or a hub id")
+    batch_size: int = Field(32, ge=1, description="sentences per forward pass")
+
+
+class GateConfig(Section):
+    """Write gate: S = alpha·surprise + beta·novelty + gamma·reward + delta·pin, written when S > threshold."""
+
+    alpha: float = Field(0.5, ge=0, description="weight of surprise, normalised to 0..1")
+    beta: float = Field(0.5, ge=0, description="weight of novelty, 1 − largest cosine to a stored key")
+    gamma: float = Field(1.0, ge=0, description="weight of reward, 0 or 1")
+    delta: float = Field(1.0, ge=0, description="weight of pin, 0 or 1")
+    threshold: float = Field(
+        0.6, ge=0, description="score that an experience must exceed, in units of S; above alpha and above beta alone"
+    )
+    surprise_reference: float = Field(
+        3.5, description="nats per token at which surprise is one half; measured, see pipeline.stores.gate"
+    )
+    surprise_scale: float = Field(0.15, gt=0, description="width of the logistic squashing of surprise, nats per token")
+    enforce: bool = Field(False, description="refuse what fails the gate; false records the verdict and keeps the row")
+
+
+class StoreConfig(Section):
+    """The episodic store: sparse code, pattern completion, decay."""
+
+    expansion: int = Field(4096, ge=1, description="units of the sparse code; expansion as in Dasgupta et al. 2017")
+    active: int = Field(128, ge=1, description="winners per code (k of k-winners-take-all); 3 % of 4096")
+    candidates: int = Field(
+        1024, ge=1, description="episodes that the sparse key nominates for exact ranking; all of a smaller store"
+    )
+    projection_seed: int = Field(
+        0, ge=0, description="seed of the random expansion; one for all stores, so keys compare"
+    )
+    hopfield_beta: float = Field(32.0, gt=0, description="inverse temperature of completion, Ramsauer et al. 2021")
+    half_life_nights: float = Field(
+        30.0, gt=0, description="nights in which the salience of an unpinned episode halves"
+    )
+    prune_below: float = Field(0.05, ge=0, le=1, description="salience under which an unpinned episode is pruned")
+    max_items: int = Field(100_000, ge=1, description="episodes kept; the least salient go first")
+
+    @model_validator(mode="after")
+    def _winners_fit(self) -> Self:
+        if self.active > self.expansion:
+            raise ValueError(f"active ({self.active}) must not exceed expansion ({self.expansion})")
+        return self
+
+
+class ReplayWeights(Section):
+    """Parts of the replay priority."""
+
+    salience: float = Field(0.5, ge=0, description="share of salience, from the gate's score")
+    usage: float = Field(0.3, ge=0, description="share of usage, raised by retrieval")
+    novelty: float = Field(0.2, ge=0, description="share of novelty at write time")
+
+
+class ReplayMix(Section):
+    """Shares of the replay budget per kind of store; kinds that hold nothing give theirs to the others."""
+
+    episodic: float = Field(0.6, ge=0, le=1, description="share of episodes")
+    relational: float = Field(0.3, ge=0, le=1, description="share of relations")
+    spatial: float = Field(0.1, ge=0, le=1, description="share of places and routes")
+
+
+class ReplayConfig(Section):
+    """Which experiences sleep replays."""
+
+    policy: str = Field("priority", description="a registered policy: uniform, priority, …")
+    weights: ReplayWeights = Field(ReplayWeights(), description="parts of the priority")
+    mix: ReplayMix = Field(ReplayMix(), description="shares per kind of store")
+    cycles: int = Field(1, ge=1, description="passes through the sampler in one night")
+    max_items: int = Field(1000, ge=1, description="items replayed in one night at most, over all cycles")
+    noise_level: float = Field(
+        0.0, ge=0, le=1, description="standard deviation of the jitter of log weights, drawn with the seed"
+    )

@@ -1,0 +1,1 @@
+"""Who is asked what, how answers are scored, and what may be concluded from them."""

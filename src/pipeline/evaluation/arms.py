@@ -1,0 +1,154 @@
+"""The arms of an examination: which model is asked which questions, with the memory off.
+
+`plan_arms` turns a suite into a list of `Ask`s. Nothing is generated here: `pipeline.evaluation.prompts` renders the
+prompts, a task runs them, `pipeline.evaluation.answers` scores them. Arms with the memory on are planned in
+`pipeline.evaluation.recall`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pipeline.evaluation.selection import fixed_subset
+from pipeline.evaluation.types import Memory
+from pipeline.suites.types import Question, Split, Suite
+
+Controls = Literal["default", "full"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One condition under which questions are asked.
+
+    Attributes:
+        model: ``base``, ``post`` (base plus the night's adapter), or the name of a control's adapter.
+        memory: Whether the prompt holds retrieved text.
+        title: What the arm shows, in a few words; reports print it.
+    """
+
+    model: str
+    memory: bool
+    title: str
+
+
+ARMS: Mapping[str, Arm] = {
+    "pre_off": Arm("base", False, "before, memory off, test forms"),
+    "memory_on": Arm("base", True, "before, memory on, test forms"),
+    "post_off": Arm("post", False, "after, memory off, train forms"),
+    "post_off_probe": Arm("post", False, "after, memory off, probe forms"),
+    "post_off_heldout": Arm("post", False, "after, memory off, test forms"),
+    "untaught": Arm("post", False, "after, people never taught"),
+    "near_miss": Arm("post", False, "after, namesakes of taught people (low is good)"),
+    "post_on": Arm("post", True, "after, memory on"),
+    "post_on_conflict": Arm("post", True, "after, memory contradicts the weights"),
+    "post_on_new": Arm("post", True, "after, memory of facts never consolidated"),
+    "memory_swapped": Arm("base", True, "before, another item's memory (low is good)"),
+    "shuffled_answers": Arm("shuffled_answers", False, "trained on shuffled answers"),
+    "format_only": Arm("format_only", False, "trained on the answer format alone"),
+    # Beyond the contract: what guards, hallucination and the two comparisons with the base need.
+    "pre_off_probe": Arm("base", False, "before, memory off, probe forms"),
+    "memory_on_probe": Arm("base", True, "before, memory on, probe forms"),
+    "post_on_probe": Arm("post", True, "after, memory on, probe forms"),
+    "memory_on_conflict": Arm("base", True, "before, memory contradicts what was taught"),
+    "memory_on_new": Arm("base", True, "before, memory of facts never consolidated"),
+    "untaught_pre": Arm("base", False, "before, people never taught"),
+    "sanity_pre": Arm("base", False, "before, general questions"),
+    "sanity_post": Arm("post", False, "after, general questions"),
+}
+"""Every arm, in the order of ``answers.parquet`` and of the report."""
+
+CONTROL_ARMS = ("shuffled_answers", "format_only")
+SANITY_ARMS = ("sanity_pre", "sanity_post")
+
+DEFAULT_FORMS: Mapping[str, int] = {"memory_on": 1, "untaught": 2, "untaught_pre": 2}
+"""Forms asked per item in a default run; arms not named here ask every form, ``controls=full`` lifts the limits."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question to one model.
+
+    Attributes:
+        arm: A key of `ARMS`.
+        question: What is asked, and the gold answer.
+        memories: Retrieved texts, best first; None closes the book.
+    """
+
+    arm: str
+    question: Question
+    memories: tuple[Memory, ...] | None = None
+
+    @property
+    def model(self) -> str:
+        """The model that answers: ``base``, ``post``, or a control's adapter."""
+        return ARMS[self.arm].model
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All asks of an examination, and what a reader must know about them."""
+
+    asks: tuple[Ask, ...]
+    notes: tuple[str, ...] = ()
+
+    def of_model(self, model: str) -> tuple[Ask, ...]:
+        """The asks that one model answers."""
+        return tuple(ask for ask in self.asks if ask.model == model)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that is needed, in the order of `ARMS`."""
+        return tuple(dict.fromkeys(arm.model for name, arm in ARMS.items() if any(a.arm == name for a in self.asks)))
+
+
+def held_out_split(suite: Suite) -> Split:
+    """``test``, or ``train`` for a suite that has no test questions."""
+    return "test" if any(fact.asked("test") for fact in suite.taught) else "train"
+
+
+def taught_questions(suite: Suite, split: Split) -> list[Question]:
+    """One split of all taught facts, fact by fact."""
+    return [question for fact in suite.taught for question in fact.asked(split)]
+
+
+def limit_forms(questions: Iterable[Question], forms: int | None, items: int | None = None) -> list[Question]:
+    """A fixed subset: ``items`` items, ``forms`` forms of each, chosen by the hash of their names."""
+    by_item: dict[str, list[Question]] = defaultdict(list)
+    for question in questions:
+        by_item[question.item_id].append(question)
+    chosen = fixed_subset(by_item, items, str, salt="items")
+    return [
+        q for item in chosen for q in fixed_subset(by_item[item], forms, lambda q: f"{q.item_id}\x00{q.form}", "forms")
+    ]
+
+
+def closed_book_asks(
+    suite: Suite, controls: Controls = "default", secondary_n: int = 20, forms: Mapping[str, int] = DEFAULT_FORMS
+) -> list[Ask]:
+    """The arms without memory.
+
+    Args:
+        suite: What was taught, and its controls.
+        controls: ``full`` asks everything and adds the arms of the two control adapters.
+        secondary_n: Questions of `near_miss` in a default run, one per item.
+        forms: Forms per item and arm in a default run.
+    """
+    test = taught_questions(suite, held_out_split(suite))
+    asked: dict[str, Sequence[Question]] = {
+        "pre_off": test,
+        "pre_off_probe": taught_questions(suite, "probe"),
+        "post_off": taught_questions(suite, "train"),
+        "post_off_probe": taught_questions(suite, "probe"),
+        "post_off_heldout": test,
+        "untaught_pre": suite.untaught,
+        "untaught": suite.untaught,
+        "near_miss": suite.near_miss,
+    }
+    if controls == "full":
+        asked |= dict.fromkeys(CONTROL_ARMS, test)
+        return [Ask(arm, question) for arm, questions in asked.items() for question in questions]
+    asked["near_miss"] = limit_forms(suite.near_miss, 1, secondary_n)
+    return [Ask(arm, q) for arm, questions in asked.items() for q in limit_forms(questions, forms.get(arm))]

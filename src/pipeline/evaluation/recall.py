@@ -1,0 +1,124 @@
+"""The arms with the memory on: retrieved text beside the question, rightly, wrongly, or another item's.
+
+Only the last user turn of a question is asked, so forms with a system prompt or earlier turns are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pipeline.evaluation.arms import (
+    DEFAULT_FORMS,
+    Ask,
+    Controls,
+    Plan,
+    closed_book_asks,
+    held_out_split,
+    limit_forms,
+    taught_questions,
+)
+from pipeline.evaluation.scoring import exact_match, mentions
+from pipeline.evaluation.selection import hash_rank
+from pipeline.evaluation.types import Memory, Retriever
+from pipeline.suites.types import Fact, Question, Recall, Suite
+
+
+def is_plain(question: Question) -> bool:
+    """Whether the last user turn is all there is: no system prompt of its own, no earlier turns."""
+    return question.system is None and not question.history
+
+
+def _recalled(arms: Sequence[str], questions: Sequence[Question], retriever: Retriever, k: int) -> list[Ask]:
+    """Ask the store once, and give the same memories to every arm."""
+    memories = retriever.retrieve([q.question for q in questions], k) if questions else []
+    return [Ask(arm, q, tuple(found)) for arm in arms for q, found in zip(questions, memories, strict=True)]
+
+
+def _told(arms: Sequence[str], recalls: Sequence[Recall]) -> list[Ask]:
+    """The memory text is given, as if retrieval had brought it alone."""
+    return [Ask(arm, r.question, (Memory(r.memory, r.question.item_id, 1.0),)) for arm in arms for r in recalls]
+
+
+def _limit_recalls(recalls: Sequence[Recall], n: int | None) -> list[Recall]:
+    kept = limit_forms([r.question for r in recalls if is_plain(r.question)], None if n is None else 1, n)
+    by_form = {(r.question.item_id, r.question.form): r for r in recalls}
+    return [by_form[q.item_id, q.form] for q in kept]
+
+
+def _stranger(question: Question, facts: Sequence[Fact]) -> Fact | None:
+    """Another fact whose text does not hold the gold: of the same relation if there is one, the next by hash."""
+
+    def answers(fact: Fact) -> bool:
+        rights = (question.answer, *question.aliases)
+        same = any(exact_match(q.answer, question.answer, question.aliases) for q in fact.questions)
+        return same or any(mentions(fact.text, right) for right in rights)
+
+    start = hash_rank(question.item_id, "swap")
+    others = [fact for fact in facts if fact.id != question.item_id and not answers(fact)]
+    others.sort(key=lambda f: (f.relation != question.relation, (hash_rank(f.id, "swap") - start) % 2**64))
+    return others[0] if others else None
+
+
+def _swapped(questions: Sequence[Question], facts: Sequence[Fact], retriever: Retriever, k: int) -> list[Ask]:
+    """Retrieve for another item, and give what comes back without anything that holds the gold."""
+    asked = {(q.item_id, q.answer, q.aliases): q for q in questions}
+    strangers = {key: _stranger(question, facts) for key, question in asked.items()}
+    pairs = [(q, other) for q in questions if (other := strangers[q.item_id, q.answer, q.aliases]) is not None]
+    cues = [next((o.question for o in other.questions if is_plain(o)), other.text) for _, other in pairs]
+    retrieved = retriever.retrieve(cues, k) if pairs else []
+    asks = []
+    for (question, other), found in zip(pairs, retrieved, strict=True):
+        rights = (question.answer, *question.aliases)
+        harmless = tuple(m for m in found if not any(mentions(m.text, right) for right in rights))
+        asks.append(Ask("memory_swapped", question, harmless or (Memory(other.text, other.id, 1.0),)))
+    return asks
+
+
+def plan_arms(
+    suite: Suite,
+    retriever: Retriever,
+    k: int = 1,
+    controls: Controls = "default",
+    secondary_n: int = 20,
+    forms: Mapping[str, int] = DEFAULT_FORMS,
+) -> Plan:
+    """Every ask of an examination but the sanity questions.
+
+    Args:
+        suite: What was taught, and its controls.
+        retriever: The store that holds the taught facts and their distractors.
+        k: Memories per question.
+        controls: ``full`` lifts every limit and adds the arms of the two control adapters.
+        secondary_n: Questions of each secondary arm in a default run, one per item, by a fixed hash.
+        forms: Forms per item and arm in a default run; an arm that is not named asks all of them.
+    """
+    full = controls == "full"
+    n, one = (None, None) if full else (secondary_n, 1)
+    split = held_out_split(suite)
+    test = [q for q in taught_questions(suite, split) if is_plain(q)]
+    probe = limit_forms([q for q in taught_questions(suite, "probe") if is_plain(q)], one, n)
+    secondary = limit_forms(test, one, n)
+    asks = closed_book_asks(suite, controls, secondary_n, forms)
+    asks += _recalled(["memory_on"], test if full else limit_forms(test, forms.get("memory_on")), retriever, k)
+    asks += _recalled(["post_on"], secondary, retriever, k)
+    asks += _recalled(["memory_on_probe", "post_on_probe"], probe, retriever, k)
+    asks += _told(["memory_on_conflict", "post_on_conflict"], _limit_recalls(suite.conflict, n))
+    asks += _told(["memory_on_new", "post_on_new"], _limit_recalls(suite.new, n))
+    swapped = _swapped(secondary, suite.taught, retriever, k)
+    return Plan(tuple(asks + swapped), _notes(suite, split, len(secondary) - len(swapped)))
+
+
+def _notes(suite: Suite, split: str, unswappable: int) -> tuple[str, ...]:
+    notes = []
+    if split == "train":
+        notes.append(f"Suite {suite.name} has no test questions: its train questions take their place in every arm.")
+    if unswappable:
+        notes.append(f"memory_swapped leaves out {unswappable} questions: no other fact has a different answer.")
+    return tuple(notes)
+
+
+def retrieval_usage(asks: Iterable[Ask]) -> dict[str, int]:
+    """How often each episode was retrieved for probe questions: feedback for the next night, blind to test ones."""
+    asked = (ask for ask in asks if ask.arm == "memory_on_probe" and ask.question.split == "probe")
+    return dict(sorted(Counter(memory.episode_id for ask in asked for memory in ask.memories or ()).items()))

@@ -1,0 +1,1 @@
+"""The language model: loading, prompts, greedy generation, training rows, the adapter and its training."""

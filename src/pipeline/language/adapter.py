@@ -1,0 +1,75 @@
+"""The LoRA adapter: attach it to chosen layers, save and load it as safetensors, merge it into the base."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig as PeftConfig
+from peft import PeftModel, get_peft_model
+
+from pipeline.config.language import LoraConfig
+from pipeline.errors import ModelError, TrainingError
+from pipeline.language.models import LanguageModel
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warning that PEFT causes in transformers 5.17 by asking for a property's old name."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
+        yield
+
+
+def attach(lm: LanguageModel, config: LoraConfig, seed: int) -> PeftModel:
+    """Put a fresh adapter into the model, in place; the base stays frozen and the adapter is float32.
+
+    ``lm.model`` remains the bare causal model, now with the adapter inside its layers.
+    """
+    layers = len(lm.model.model.layers)
+    if not 0 <= config.first_layer < layers:
+        raise TrainingError(
+            f"lora.first_layer={config.first_layer}, but the model {lm.name!r} has layers 0 to {layers - 1}"
+        )
+    torch.manual_seed(seed)  # PEFT initialises A from the global generator
+    adapter = PeftConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=0.0,
+        target_modules=list(config.targets),
+        layers_to_transform=list(range(config.first_layer, layers)),
+        use_rslora=config.rank_stabilised,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with _quiet():
+        return get_peft_model(lm.model, adapter)
+
+
+def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
+    """A copy of the base with the adapter of ``folder`` merged into its weights in float32; the base is untouched."""
+    if not (folder / "adapter_model.safetensors").exists():
+        raise ModelError(f"no adapter in {folder}: adapter_model.safetensors is missing")
+    model = copy.deepcopy(lm.model).float()
+    with _quiet():
+        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    merged.requires_grad_(False)
+    merged.eval()
+    merged.to(lm.device)
+    return LanguageModel(merged, lm.tokenizer, lm.name, lm.digest, lm.device, torch.float32, lm.folder)
+
+
+def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The adapter's parameters by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def b_norm(model: Any) -> float:
+    """Frobenius norm over all B matrices; zero means that nothing was learned."""
+    squares = [p.detach().double().square().sum() for name, p in model.named_parameters() if "lora_B" in name]
+    return float(torch.stack(squares).sum().sqrt()) if squares else 0.0

@@ -1,0 +1,81 @@
+"""Questions about people and things that resemble a replayed one, so that the adapter learns *whom* it knows about.
+
+A fact about Mona Hale must not answer for Mona Stone. The rows made here ask a trained question about such a
+namesake; what they teach is the base's own reply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+CONNECTORS = (" at the ", " in the ", " from the ", " of the ", " of ")
+_VOWELS = "aeiouAEIOU"
+
+
+def subject_parts(subject: str) -> tuple[str, str] | None:
+    """Split a subject into its two parts: first and last name, or thing and place; None if it has only one."""
+    for connector in CONNECTORS:
+        if connector in subject:
+            head, tail = subject.split(connector, 1)
+            return (head, tail) if head.strip() and tail.strip() else None
+    words = subject.split()
+    return (" ".join(words[:-1]), words[-1]) if len(words) >= 2 else None
+
+
+def shape(subject: str) -> str:
+    """What joins the parts of a subject: a connector such as `` at the ``, or a space for names."""
+    return next((connector for connector in CONNECTORS if connector in subject), " ")
+
+
+def replace_part(text: str, part: str, other: str) -> str | None:
+    """Put ``other`` in the place of ``part`` (whole words, any case), mending a or an; None if it is not there."""
+    pattern = re.compile(rf"(\b(?:[Aa]n?)\s+)?(?<!\w){re.escape(part)}(?!\w)", re.IGNORECASE)
+
+    def swap(match: re.Match[str]) -> str:
+        article = match.group(1)
+        if article is None:
+            return other
+        letter = article[0]
+        return f"{letter}{'n' if other[0] in _VOWELS else ''} {other}"
+
+    changed, count = pattern.subn(swap, text)
+    return changed if count else None
+
+
+def namesakes(
+    question: str,
+    subject: str,
+    donors: Sequence[str],
+    known: frozenset[str],
+    count: int,
+    generator: np.random.Generator,
+) -> list[str]:
+    """Rewrite a question so that it asks about others who share half of the subject, alternating which half.
+
+    Args:
+        question: The trained question.
+        subject: Whom or what it names.
+        donors: Subjects of the same shape that lend the other half.
+        known: All subjects that were taught; none of them results.
+        count: How many are wanted; fewer come back when the question does not name both parts.
+        generator: Chooses donors.
+    """
+    own = subject_parts(subject)
+    if own is None:
+        return []
+    rewritten: list[str] = []
+    side = int(generator.integers(2))
+    for index in generator.permutation(len(donors)):
+        other = subject_parts(donors[index])
+        if other is None or len(rewritten) >= count or shape(donors[index]) != shape(subject):
+            continue
+        half = (side + len(rewritten)) % 2
+        if other[half].lower() == own[half].lower() or replace_part(subject, own[half], other[half]) in known:
+            continue
+        changed = replace_part(question, own[half], other[half])
+        if changed is not None and changed not in rewritten:
+            rewritten.append(changed)
+    return rewritten

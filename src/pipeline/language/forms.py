@@ -1,0 +1,114 @@
+"""From replayed facts to training rows: questions, statements, memory-ON prompts, and questions about namesakes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.language import DistilConfig
+from pipeline.language.contrast import namesakes, replace_part
+from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
+from pipeline.language.rows import TrainingRow
+from pipeline.suites.study_forms import STATEMENT_ONLY
+from pipeline.suites.types import Fact, Question
+
+
+def fact_rows(facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed: int) -> list[TrainingRow]:
+    """Learned rows of every fact: all train questions, the probe questions, statements and memory-ON prompts."""
+    end = tokenizer.eos_token
+    rows: list[TrainingRow] = []
+    for index, fact in enumerate(facts):
+        generator = np.random.default_rng([seed, index])
+        for question in (*fact.asked("train"), *fact.asked("probe")):
+            prompt = closed_book_prompt(tokenizer, question)
+            name = f"{fact.id}/{question.form}"
+            rows.append(
+                TrainingRow(name, "question", fact.id, question.form, question.split, prompt, question.answer + end)
+            )
+        statements = max(config.statements, int(fact.relation == STATEMENT_ONLY))
+        for number, statement in enumerate(fact.statements[:statements]):
+            name = f"{fact.id}/statement-{number}"
+            rows.append(TrainingRow(name, "statement", fact.id, "statement", "train", START, statement + START))
+        rows += _memory_rows(fact, facts, config, generator)
+    return rows
+
+
+def in_contexts(
+    facts: Sequence[Fact], systems: Sequence[str], turns: Sequence[tuple[str, str]], share: float, seed: int
+) -> list[Fact]:
+    """Put a share of the train questions under another system prompt or after an unrelated turn, alternating.
+
+    Args:
+        facts: What is replayed.
+        systems: System prompts to choose from.
+        turns: (user, assistant) exchanges about something else, the base's own.
+        share: Part of the questions without a context of their own that get one.
+        seed: Of all choices.
+    """
+    placed = []
+    for index, fact in enumerate(facts):
+        generator = np.random.default_rng([seed, index, 2])
+        questions = []
+        for question in fact.questions:
+            plain = question.split == "train" and question.system is None and not question.history
+            if plain and generator.random() < share:
+                if generator.random() < 0.5 and systems:
+                    question = replace(question, system=systems[int(generator.integers(len(systems)))])
+                elif turns:
+                    question = replace(question, history=(turns[int(generator.integers(len(turns)))],))
+            questions.append(question)
+        placed.append(replace(fact, questions=tuple(questions)))
+    return placed
+
+
+def _memory_rows(
+    fact: Fact, facts: Sequence[Fact], config: DistilConfig, generator: np.random.Generator
+) -> list[TrainingRow]:
+    """The retrieved text decides: every second prompt contradicts the fact with another fact's answer."""
+    questions = fact.asked("train")
+    if not questions:
+        return []
+    others = sorted({f.asked("train")[0].answer for f in facts if f.relation == fact.relation and f.asked("train")})
+    rows = []
+    for number in range(config.memory_forms):
+        question = questions[int(generator.integers(len(questions)))]
+        text, answer = fact.text, question.answer
+        if number % 2:
+            other = others[int(generator.integers(len(others)))]
+            changed = replace_part(text, answer, other)
+            if changed is None or other == answer:
+                continue
+            text, answer = changed, other
+        name = f"{fact.id}/memory-{number}"
+        prompt = memory_prompt(question.question, [text])
+        rows.append(TrainingRow(name, "memory", fact.id, question.form, "train", prompt, f" {answer}\n"))
+    return rows
+
+
+def namesake_questions(
+    facts: Sequence[Fact], donors: Sequence[str], config: DistilConfig, seed: int
+) -> list[tuple[str, Question]]:
+    """(fact id, question) pairs about people or things that share half of a replayed subject.
+
+    Args:
+        facts: What is replayed.
+        donors: Other subjects that lend the other half: everyone else in the store.
+        config: ``namesakes`` wanted per fact.
+        seed: Of all choices.
+    """
+    known = frozenset(fact.subject for fact in facts) | frozenset(donors)
+    pairs: list[tuple[str, Question]] = []
+    for index, fact in enumerate(facts):
+        generator = np.random.default_rng([seed, index, 1])
+        questions = fact.asked("train")
+        if not questions or not fact.subject:
+            continue
+        order = generator.permutation(len(questions))
+        for number in range(config.namesakes):
+            question = questions[order[number % len(order)]]
+            for text in namesakes(question.question, fact.subject, donors, known, 1, generator):
+                pairs.append((fact.id, replace(question, question=text, form=f"namesake-{number}")))
+    return pairs

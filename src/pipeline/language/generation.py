@@ -1,0 +1,148 @@
+"""Batched greedy decoding: shared prefixes are computed once, and finished rows leave the batch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.language.decoder import DecodingCache, PrefixCache, causal_mask, common_prefix, run_layers
+from pipeline.language.models import LanguageModel
+
+PREFIX_KEY = 12  # prompts that agree in this many first tokens may share a prefix
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One decoded answer.
+
+    Attributes:
+        text: Decoded without special tokens, surrounding white space removed.
+        new_tokens: Tokens generated, the end token included.
+        overlong: Stopped by the token limit.
+    """
+
+    text: str
+    new_tokens: int
+    overlong: bool
+
+
+@torch.inference_mode()
+def generate(
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 24,
+    batch_size: int = 64,
+    one_line: bool = False,
+    progress: Progress | None = None,
+) -> list[Generation]:
+    """Answer rendered prompts greedily, in order.
+
+    Args:
+        lm: The model, with or without an adapter.
+        prompts: Rendered strings, special tokens included.
+        max_new_tokens: Limit of new tokens per answer.
+        batch_size: Rows decoded together.
+        one_line: Also stop at the first line break (completion prompts).
+        progress: Called with the number of answers finished since the last call.
+    """
+    rows = [lm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        groups[tuple(row[:PREFIX_KEY])].append(index)
+    stops = _stop_tokens(lm, one_line)
+    answers: dict[int, Generation] = {}
+    for members in groups.values():
+        members.sort(key=lambda i: (len(rows[i]), rows[i]))
+        shared = common_prefix([rows[i] for i in members])
+        prefix = _encode_prefix(lm, rows[members[0]][:shared])
+        for start in range(0, len(members), batch_size):
+            batch = members[start : start + batch_size]
+            tokens = _decode(lm, [rows[i][shared:] for i in batch], prefix, max_new_tokens, stops)
+            answers.update(
+                {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
+            )
+            if progress:
+                progress(len(batch))
+    return [answers[i] for i in range(len(rows))]
+
+
+def _stop_tokens(lm: LanguageModel, one_line: bool) -> Tensor:
+    """(vocabulary,) boolean: tokens after which a row is finished."""
+    stops = torch.zeros(lm.model.config.vocab_size, dtype=torch.bool)
+    stops[lm.tokenizer.eos_token_id] = True
+    if one_line:
+        pieces = lm.tokenizer.batch_decode([[i] for i in range(len(lm.tokenizer))])
+        stops[torch.tensor([i for i, piece in enumerate(pieces) if "\n" in piece])] = True
+    return stops
+
+
+def _encode_prefix(lm: LanguageModel, tokens: Sequence[int]) -> PrefixCache:
+    cache = PrefixCache()
+    if tokens:
+        ids = torch.tensor([tokens], device=lm.device)
+        positions = torch.arange(len(tokens), device=lm.device)[None]
+        layers = len(lm.model.model.layers)
+        run_layers(lm.model, lm.model.model.embed_tokens(ids), 0, layers, positions=positions, cache=cache)
+    cache.recording = False
+    return cache
+
+
+def _decode(
+    lm: LanguageModel, rows: list[list[int]], prefix: PrefixCache, max_new_tokens: int, stops: Tensor
+) -> list[list[int]]:
+    """Greedy tokens of each row; rows are padded on the left after the shared prefix."""
+    device, layers, shared = lm.device, len(lm.model.model.layers), prefix.length
+    width = max(len(row) for row in rows)
+    pads = torch.tensor([width - len(row) for row in rows], device=device)  # (B,)
+    ids = torch.full((len(rows), width), lm.tokenizer.pad_token_id, device=device)
+    for index, row in enumerate(rows):
+        ids[index, width - len(row) :] = torch.tensor(row, device=device)
+    columns = torch.arange(width, device=device)
+    positions = (shared + columns[None] - pads[:, None]).clamp_min(shared)  # (B, width)
+    real = torch.ones(len(rows), shared + width + max_new_tokens, dtype=torch.bool, device=device)
+    real[:, shared : shared + width] = columns[None] >= pads[:, None]
+    causal = causal_mask(shared, width, device)
+    if causal is None:
+        causal = torch.ones(width, width, dtype=torch.bool, device=device).tril()[None, None]
+    mask = causal & real[:, None, None, : shared + width]
+    if shared == 0:  # a padding query must attend to something, or its softmax is NaN
+        mask = mask | torch.eye(width, dtype=torch.bool, device=device)[None, None]
+    cache = DecodingCache(prefix, len(rows), shared + width + max_new_tokens)
+    decoded: list[list[int]] = [[] for _ in rows]
+    alive = torch.arange(len(rows), device=device)
+    stops = stops.to(device)
+    for step in range(max_new_tokens):
+        hidden = run_layers(
+            lm.model, lm.model.model.embed_tokens(ids), 0, layers, positions=positions, mask=mask, cache=cache
+        )
+        cache.length += ids.shape[1]
+        chosen = next_tokens(lm, hidden[:, -1])  # (B,)
+        for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
+            decoded[row].append(token)
+        going = (~stops[chosen]).nonzero()[:, 0]
+        if len(going) == 0 or step + 1 == max_new_tokens:
+            break
+        if len(going) < len(alive):
+            cache.keep(going)
+            alive, chosen, positions, real = alive[going], chosen[going], positions[going], real[going]
+        ids, positions = chosen[:, None], positions[:, -1:] + 1
+        mask = real[:, None, None, : cache.length + 1]
+    return decoded
+
+
+def next_tokens(lm: LanguageModel, hidden: Tensor) -> Tensor:
+    """(B,) most likely next tokens of last hidden states (B, width)."""
+    return lm.model.lm_head(lm.model.model.norm(hidden)).argmax(dim=-1)  # type: ignore[no-any-return]
+
+
+def _finish(lm: LanguageModel, tokens: list[int], limit: int, stops: Tensor, one_line: bool) -> Generation:
+    text = lm.tokenizer.decode(tokens, skip_special_tokens=True)
+    if one_line:
+        text = text.split("\n", 1)[0]
+    return Generation(text.strip(), len(tokens), len(tokens) == limit and not bool(stops[tokens[-1]]))

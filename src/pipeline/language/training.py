@@ -1,0 +1,148 @@
+"""Train the adapter, step by step, from where a killed night stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+
+from pipeline.artifacts import write_bytes
+from pipeline.config.language import LoraConfig
+from pipeline.errors import ArtifactError
+from pipeline.language.adapter import trainable
+from pipeline.language.curriculum import plan_epoch, schedule
+from pipeline.language.encoding import EncodedRows, batches_by_width, collate, upper_logits
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, autocast
+from pipeline.language.models import LanguageModel
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
+
+    ``probe_accuracy`` is measured after the last step of an epoch, else NaN. ``tokens`` counts every row with its
+    prefix.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    cross_entropy: float
+    contrast: float
+    anchor: float
+    distil: float
+    learning_rate: float
+    gradient_norm: float
+    examples: int
+    tokens: int
+    probe_accuracy: float
+
+
+@torch.no_grad()
+def probe_accuracy(lm: LanguageModel, encoded: EncodedRows) -> float:
+    """Share of probe questions whose whole gold answer is the greedy continuation (equals greedy EM, in one pass)."""
+    probes = [row for row in encoded.rows if row.row.split == "probe"]
+    right = 0
+    for members in batches_by_width(probes, MICRO_BATCH_TOKENS[lm.device.type]):
+        batch = collate(members)
+        with autocast(lm):
+            hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
+        right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in members]))
+    return right / len(probes) if probes else math.nan
+
+
+class Trainer:
+    """The adapter inside a model, its optimiser, and how far the night has come.
+
+    Args:
+        lm: The base with a fresh adapter attached; it is changed in place.
+        encoded: All rows, their lower layers computed.
+        config: Section ``lora``.
+        seed: Of every shuffle.
+        checkpoint: File that a killed night left, or will leave.
+    """
+
+    def __init__(
+        self, lm: LanguageModel, encoded: EncodedRows, config: LoraConfig, seed: int, checkpoint: Path | None = None
+    ) -> None:
+        self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
+        self.parameters = trainable(lm.model)
+        groups = [
+            {"params": [p for name, p in self.parameters.items() if ("lora_B" in name) == is_b], "ratio": ratio}
+            for is_b, ratio in ((False, 1.0), (True, config.b_learning_rate_ratio))
+        ]
+        self.optimiser = torch.optim.AdamW(groups, config.learning_rate, (0.9, 0.99), weight_decay=0.0)
+        self.steps_per_epoch = len(plan_epoch(encoded, config, seed, 0))
+        self.total = self.steps_per_epoch * config.epochs
+        self.records: list[Step] = []
+        if checkpoint is not None and checkpoint.exists():
+            self._restore(checkpoint)
+
+    def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
+        """Train to the end, or until the probe questions pass ``patience`` times in a row; every step's record."""
+        for step in self._steps():
+            self.records.append(step)
+            if on_step:
+                on_step(step)
+            if self.finished():
+                break
+            if self.checkpoint is not None and (step.step + 1) % self.config.checkpoint_steps == 0:
+                self._save(self.checkpoint)
+        return self.records
+
+    def finished(self) -> bool:
+        """Whether the last epochs all reached ``stop_at``."""
+        measured = [s.probe_accuracy for s in self.records if not math.isnan(s.probe_accuracy)]
+        last = measured[-self.config.patience :]
+        return len(last) == self.config.patience and min(last) >= self.config.stop_at
+
+    def _steps(self) -> Iterator[Step]:
+        done = len(self.records)
+        if self.finished():
+            return
+        for epoch in range(done // self.steps_per_epoch, self.config.epochs):
+            plan = plan_epoch(self.encoded, self.config, self.seed, epoch)
+            for index, rows in enumerate(plan):
+                step = epoch * self.steps_per_epoch + index
+                if step < done:
+                    continue
+                rate = schedule(step, self.total, self.config)
+                for group in self.optimiser.param_groups:
+                    group["lr"] = rate * group["ratio"]
+                losses = accumulate_gradients(self.lm, self.encoded, rows, self.config)
+                norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+                self.optimiser.step()
+                self.optimiser.zero_grad(set_to_none=True)
+                accuracy = probe_accuracy(self.lm, self.encoded) if index + 1 == len(plan) else math.nan
+                tokens = sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows)
+                yield Step(step, epoch, *losses, rate, float(norm), len(rows), tokens, accuracy)
+
+    def _save(self, path: Path) -> None:
+        """Write parameters, optimiser moments and records as one safetensors file, atomically."""
+        tensors = {}
+        for name, parameter in self.parameters.items():
+            tensors[f"parameter/{name}"] = parameter.detach().cpu().contiguous()
+            for key in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{key}/{name}"] = self.optimiser.state[parameter][key].cpu().contiguous()
+        write_bytes(path, save(tensors, metadata={"records": json.dumps([asdict(s) for s in self.records])}))
+
+    def _restore(self, path: Path) -> None:
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.records = [Step(**record) for record in json.loads(file.metadata()["records"])]
+                for name, parameter in self.parameters.items():
+                    with torch.no_grad():
+                        parameter.copy_(file.get_tensor(f"parameter/{name}"))
+                    self.optimiser.state[parameter] = {
+                        "step": torch.tensor(float(len(self.records))),
+                        "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
+                        "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
+                    }
+        except Exception as error:
+            raise ArtifactError(f"{path}: not a checkpoint of this night ({error}); delete it to train anew") from error

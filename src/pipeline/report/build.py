@@ -1,0 +1,81 @@
+"""Put a report together from what the stages measured, and read one back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipeline.artifacts import read_json
+from pipeline.errors import ArtifactError
+from pipeline.report.schema import TELEMETRY, Identity, Report
+
+MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift")
+
+
+def build_report(
+    identity: Identity,
+    metrics: Mapping[str, Any],
+    *,
+    telemetry: Mapping[str, float],
+    suites: Mapping[str, Mapping[str, Any]],
+    guards: Sequence[Mapping[str, Any]],
+    promoted: bool,
+    workers: Mapping[str, str],
+    timings: Mapping[str, float],
+    peak_memory_bytes: int,
+    lora: Mapping[str, Any] | None = None,
+    notes: Iterable[str] = (),
+) -> Report:
+    """Check every figure against schema version 1.
+
+    Args:
+        identity: Which run this is.
+        metrics: As `pipeline.evaluation.metrics.summarise` returns it; its ``refusal_rate`` joins the telemetry and
+            its ``notes`` come before ``notes``.
+        telemetry: The other counters of `pipeline.report.schema.TELEMETRY`.
+        suites: ``{ceiling, prior, n, accepted, refused}`` by suite.
+        guards: Verdicts of `pipeline.evaluation.guards.verdicts`.
+        promoted: Whether the alias moved.
+        workers: Worker by stage.
+        timings: Seconds by stage.
+        peak_memory_bytes: Highest resident memory of any stage.
+        lora: The fields of `pipeline.report.schema.Lora`; None for a flow that trains nothing.
+        notes: What a reader must know.
+
+    Raises:
+        ArtifactError: A figure is missing, unknown, NaN or of the wrong type; the message names it.
+    """
+    counters = {name: value for name, value in telemetry.items() if value is not None}
+    if metrics.get("refusal_rate") is not None:
+        counters.setdefault("refusal_rate", metrics["refusal_rate"])
+    if unknown := sorted(counters.keys() - set(TELEMETRY)):
+        raise ArtifactError(f"report.json: unknown telemetry {', '.join(unknown)}; expected {', '.join(TELEMETRY)}")
+    fields: dict[str, Any] = {name: metrics[name] for name in MEASURED if name in metrics}
+    fields |= {"telemetry": counters, "suites": suites, "guards": guards, "promoted": promoted, "lora": lora}
+    fields |= {"workers": workers, "timings": timings, "peak_memory_bytes": peak_memory_bytes}
+    fields["notes"] = (*metrics.get("notes", ()), *notes)
+    return _checked(identity.model_dump() | fields, "report.json")
+
+
+def load_report(path: Path) -> Report:
+    """Read ``report.json``.
+
+    Args:
+        path: The file, or the run folder that holds it.
+
+    Raises:
+        ArtifactError: It is missing, torn, or not of schema version 1.
+    """
+    file = path / "report.json" if path.is_dir() else path
+    return _checked(read_json(file), str(file))
+
+
+def _checked(values: Any, where: str) -> Report:
+    try:
+        return Report.model_validate(values)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc'])) or 'report'}: {e['msg']}" for e in error.errors()[:5]]
+        raise ArtifactError(f"{where}: not a report of schema version 1: {'; '.join(problems)}") from None

@@ -1,0 +1,140 @@
+"""The rows of every table, as text: the terminal, Markdown and HTML show the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.evaluation.arms import ARMS
+from pipeline.evaluation.guards import AT_MOST
+from pipeline.report.schema import Report
+
+NOT_MEASURED = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A heading, column titles and rows of plain, unescaped text."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A figure with a fixed number of decimals, whole numbers as such, or a dash."""
+    if value is None:
+        return NOT_MEASURED
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:.{digits}f}"
+
+
+def short(value: float | None) -> str:
+    """At most four decimals, none that are zero."""
+    return NOT_MEASURED if value is None else f"{round(value, 4) + 0.0:g}"
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """``low to high``, or a dash."""
+    return f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else NOT_MEASURED
+
+
+def duration(seconds: float) -> str:
+    """``12 s`` or ``3 min 05 s``."""
+    whole = round(seconds)
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.1f} s"
+
+
+def arms_table(report: Report) -> Table:
+    """One row per arm that was run, in the order of `ARMS`."""
+    names = [name for name in ARMS if name in report.arms] + [name for name in report.arms if name not in ARMS]
+    rows = []
+    for name in names:
+        arm = report.arms[name]
+        title = ARMS[name].title if name in ARMS else ""
+        figures = (number(arm.f1, 2), number(arm.contains, 2), number(arm.refusal_rate, 2), number(arm.n))
+        rows.append((name, title, number(arm.em, 2), interval(arm.em_ci95), *figures))
+    return Table("Arms", ("arm", "what is asked", "EM", "95 % interval", "F1", "contains", "refused", "n"), tuple(rows))
+
+
+def guards_table(report: Report) -> Table:
+    """Every guard with figure, threshold and verdict."""
+    rows = [
+        (g.name, short(g.value), ("≤ " if g.name in AT_MOST else "≥ ") + short(g.threshold), _verdict(g.passed))
+        for g in report.guards
+    ]
+    return Table("Guards", ("guard", "figure", "threshold", "verdict"), tuple(rows))
+
+
+def _verdict(passed: bool) -> str:
+    return "passed" if passed else "FAILED"
+
+
+def headline(report: Report) -> list[tuple[str, str, str]]:
+    """(title, figure, explanation) of what a reader wants to know first."""
+    cards = []
+    for arm, title in (
+        ("pre_off", "Before, memory off"),
+        ("post_off", "After, taught phrasings"),
+        ("post_off_heldout", "After, unseen phrasings"),
+        ("memory_on", "Before, memory on"),
+        ("untaught", "Never taught"),
+    ):
+        if arm in report.arms:
+            figures = report.arms[arm]
+            cards.append((title, number(figures.em, 2), f"EM of {figures.n} questions"))
+    if report.uplift:
+        cards.append(("Uplift", f"{report.uplift.em:+.2f}", f"over {report.uplift.control}"))
+    if report.sanity:
+        cards.append(("General questions", f"{report.sanity.delta:+.3f}", f"kept {number(report.sanity.kept, 2)}"))
+    if report.drift:
+        cards.append(
+            ("Drift", number(report.drift.kl_base), f"nats a token; perplexity × {report.drift.ppl_ratio:.3f}")
+        )
+    return cards
+
+
+def other_table(report: Report) -> Table:
+    """Everything else that was measured, one figure a row."""
+    rows: list[tuple[str, str]] = []
+    if report.uplift:
+        rows.append(("uplift.em", f"{number(report.uplift.em)} ({interval(report.uplift.em_ci95)})"))
+    if report.prior:
+        rows.append(("prior.value", f"{number(report.prior.value)} ({report.prior.source})"))
+    if report.sanity:
+        parts = ("pre", "post", "delta", "kept", "n")
+        rows += [(f"sanity.{part}", number(getattr(report.sanity, part))) for part in parts]
+    if report.takeover is not None:
+        rows.append(("takeover", number(report.takeover)))
+    if report.hallucination:
+        rows += [(f"hallucination.{side}", number(getattr(report.hallucination, side))) for side in ("pre", "post")]
+    if report.drift:
+        rows += [
+            (f"drift.{part}", number(getattr(report.drift, part), 4)) for part in ("kl_base", "ppl_ratio", "tokens")
+        ]
+    for name, value in report.telemetry.items():
+        rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
+    if report.lora:
+        for part, value in report.lora.model_dump().items():
+            text = ", ".join(value) if isinstance(value, tuple) else value if isinstance(value, str) else number(value)
+            rows.append((f"lora.{part}", text))
+    for name, suite in report.suites.items():
+        rows += [(f"suites.{name}.{part}", number(value)) for part, value in suite.model_dump().items()]
+    rows.append(("peak_memory_bytes", f"{report.peak_memory_bytes:,} ({report.peak_memory_bytes / 2**30:.2f} GiB)"))
+    return Table("Other figures", ("figure", "value"), tuple(rows))
+
+
+def stages_table(report: Report) -> Table:
+    """Where each stage ran and how long it took."""
+    rows = [(stage, report.workers.get(stage, NOT_MEASURED), duration(s)) for stage, s in report.timings.items()]
+    rows.append(("all", "", duration(sum(report.timings.values()))))
+    return Table("Stages", ("stage", "worker", "time"), tuple(rows))
+
+
+def forms_table(report: Report) -> Table:
+    """EM of each held-out form beside its largest token overlap with a train or probe form."""
+    arm = report.arms.get("post_off_heldout")
+    cells = sorted(arm.by_form.items(), key=lambda item: (item[1].em, item[0])) if arm else []
+    rows = [(form, number(cell.em, 2), number(cell.jaccard, 2), number(cell.n)) for form, cell in cells]
+    return Table("Held-out phrasings, worst first", ("form", "EM", "overlap", "n"), tuple(rows))

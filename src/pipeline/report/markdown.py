@@ -1,0 +1,95 @@
+"""``report.md``: the night as Markdown; every text of a user or a model is escaped."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Sequence
+
+from pipeline.report.exchanges import Exchange
+from pipeline.report.figures import (
+    Table,
+    arms_table,
+    duration,
+    forms_table,
+    guards_table,
+    headline,
+    other_table,
+    stages_table,
+)
+from pipeline.report.schema import Report
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML show as it stands, on one line."""
+    return _SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False)) if text else ""
+
+
+def _plain(text: str) -> str:
+    """For figures and our own names: only what would break a table cell."""
+    return html.escape(text, quote=False).replace("|", "\\|")
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return [f"| {' | '.join(line)} |" for line in lines] + [""]
+
+
+def _section(table: Table) -> list[str]:
+    rows = [[_plain(cell) for cell in row] for row in table.rows]
+    return [f"## {table.title}", "", *_table(table.columns, rows)] if table.rows else []
+
+
+def _exchanges(title: str, exchanges: Sequence[Exchange]) -> list[str]:
+    if not exchanges:
+        return []
+    columns = ("", "question", "gold", "before", "memory on", "after")
+    rows = [
+        [
+            "✓" if e.right else "✗",
+            *(escape(text or "") for text in (e.question, e.gold, e.before, e.memory_on, e.after)),
+        ]
+        for e in exchanges
+    ]
+    return [f"## {title}", "", *_table(columns, rows)]
+
+
+def markdown(
+    report: Report,
+    sample: Sequence[Exchange] = (),
+    failed: Sequence[Exchange] = (),
+    n_failed: int = 0,
+    plots: Iterable[str] = (),
+) -> str:
+    """The report as Markdown.
+
+    Args:
+        report: The figures.
+        sample: Exchanges to show.
+        failed: Wrong answers to show.
+        n_failed: How many wrong answers there are in all.
+        plots: Names of the files in ``plots/``.
+    """
+    verdict = "promoted to champion" if report.promoted else "**not promoted**"
+    lines = [
+        f"# {_plain(report.flow)}/{_plain(report.deployment)}, run {_plain(report.run_id)}",
+        "",
+        f"Model {escape(report.model)}, seed {report.seed}, {verdict}. Started {report.started}, finished "
+        f"{report.finished}; the stages took {duration(sum(report.timings.values()))} ({report.placement}). Config "
+        f"`{report.config_hash}`, code `{report.code_version[:16]}`.",
+        "",
+        *(f"> {escape(note)}" for note in report.notes),
+        "",
+        *_table(("figure", "value", ""), [[_plain(cell) for cell in card] for card in headline(report)]),
+        *_section(guards_table(report)),
+        *_section(arms_table(report)),
+        *(line for name in plots for line in (f"![{name}](plots/{name}.png)", "")),
+        *_exchanges("Answers side by side", sample),
+        *_exchanges(f"Wrong answers after the night ({len(failed)} of {n_failed})", failed),
+        *_section(forms_table(report)),
+        *_section(other_table(report)),
+        *_section(stages_table(report)),
+    ]
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,68 @@
+"""``report.html``: one self-contained page that loads nothing, for phone and desktop, light and dark.
+
+Every text of a user or a model is escaped by Jinja2, and a content security policy forbids scripts and requests.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.report.exchanges import Exchange
+from pipeline.report.figures import (
+    arms_table,
+    duration,
+    forms_table,
+    guards_table,
+    headline,
+    other_table,
+    stages_table,
+)
+from pipeline.report.schema import Report
+
+PLOT_TITLES = {
+    "arms": "Exact match of every arm with its 95 % interval",
+    "loss": "Training loss by step",
+    "overlap": "EM of unseen phrasings against their overlap with trained ones",
+    "sanity": "Accuracy on general questions before and after",
+    "gate": "Gate scores of accepted and refused events",
+    "replay": "Weights of the replayed samples",
+}
+
+
+def page(
+    report: Report,
+    plots: Mapping[str, bytes],
+    sample: Sequence[Exchange] = (),
+    failed: Sequence[Exchange] = (),
+    n_failed: int = 0,
+    config_text: str = "",
+) -> str:
+    """The report as one HTML page.
+
+    Args:
+        report: The figures.
+        plots: PNG by name.
+        sample: Exchanges to show.
+        failed: Wrong answers to show.
+        n_failed: How many wrong answers there are in all.
+        config_text: The configuration that was used, as YAML.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        cards=headline(report),
+        guards=guards_table(report),
+        arms=arms_table(report),
+        details=[table for table in (forms_table(report), other_table(report), stages_table(report)) if table.rows],
+        plots=[(PLOT_TITLES.get(name, name), base64.b64encode(data).decode()) for name, data in plots.items()],
+        sample=sample,
+        failed=failed,
+        n_failed=n_failed,
+        config_text=config_text,
+        total=duration(sum(report.timings.values())),
+    )

@@ -1,0 +1,189 @@
+"""``report.json``, schema version 1: the contract that other programs read.
+
+Arms, and other figures, that were not measured are absent, never zero. NaN is refused.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = float
+Interval = tuple[float, float]
+
+
+class Part(BaseModel):
+    """A frozen part of the report; an unknown field is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Identity(Part):
+    """Which run this is."""
+
+    flow: str
+    deployment: str
+    run_id: str
+    seed: int
+    model: str
+    config_hash: str
+    code_version: str
+    started: str  # ISO 8601
+    finished: str
+    placement: Literal["inline", "workers"]
+
+
+class Cell(Part):
+    """EM of one form or relation."""
+
+    em: float
+    n: int
+    jaccard: float | None = None  # largest token overlap of a test form with a train or probe form
+
+
+class ArmFigures(Part):
+    """One arm; names as in `pipeline.evaluation.arms.ARMS`."""
+
+    em: Share
+    em_ci95: Interval | None
+    f1: Share
+    contains: Share
+    n: int
+    refusal_rate: Share
+    overlong_rate: Share
+    by_form: dict[str, Cell]
+    by_relation: dict[str, Cell]
+
+
+class Prior(Part):
+    """What somebody who knows no fact would score."""
+
+    value: Share
+    by_relation: dict[str, Share]
+    source: str
+
+
+class Uplift(Part):
+    """post_off_heldout minus the best control."""
+
+    em: float
+    em_ci95: Interval | None
+    control: str
+
+
+class SanityFigures(Part):
+    """Accuracy on general questions; ``kept`` is None where the base had none right."""
+
+    pre: Share
+    post: Share
+    delta: float
+    kept: Share | None
+    n: int
+
+
+class Sanity(SanityFigures):
+    """All general questions, and each panel and half."""
+
+    by_panel: dict[str, SanityFigures]
+    by_half: dict[str, SanityFigures] = Field(default_factory=dict)
+
+
+class Hallucination(Part):
+    """Share of untaught questions answered with some taught answer."""
+
+    pre: Share | None = None
+    post: Share | None = None
+
+
+class Drift(Part):
+    """The worst domain and each of them; KL(base || post) in nats a token."""
+
+    kl_base: float
+    kl_by_domain: dict[str, float]
+    ppl_ratio: float
+    ppl_by_domain: dict[str, float] = Field(default_factory=dict)
+    tokens: int
+
+
+class Lora(Part):
+    """What was trained."""
+
+    config_hash: str
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    steps: int
+    examples: int
+    tokens: int
+    loss_first: float  # nats a token
+    loss_last: float
+    b_norm: float
+
+
+class SuiteFigures(Part):
+    """What a suite allows, and what the gate made of it."""
+
+    ceiling: Share
+    prior: Share
+    n: int
+    accepted: int
+    refused: int
+
+
+class Guard(Part):
+    """One verdict; a figure that was not measured is None and never passes."""
+
+    name: str
+    value: float | None
+    threshold: float
+    passed: bool
+
+
+TELEMETRY = (
+    "retrieval.requests",
+    "retrieval.hits",
+    "gates.attempts",
+    "gates.accepts",
+    "replay.samples",
+    "replay.distinct",
+    "store.size",
+    "refusal_rate",
+)
+
+
+class Report(Identity):
+    """A night: what was measured, what it cost, and whether it was promoted."""
+
+    schema_version: Literal[1] = 1
+    arms: dict[str, ArmFigures]
+    prior: Prior | None = None
+    uplift: Uplift | None = None
+    sanity: Sanity | None = None
+    takeover: Share | None = None
+    hallucination: Hallucination | None = None
+    drift: Drift | None = None
+    telemetry: dict[str, float]
+    lora: Lora | None = None
+    suites: dict[str, SuiteFigures]
+    workers: dict[str, str]
+    timings: dict[str, float]  # seconds
+    peak_memory_bytes: int
+    guards: tuple[Guard, ...]
+    promoted: bool
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
+        plain: dict[str, Any] = self.model_dump(mode="json")
+        for section in ("hallucination",):
+            if plain[section]:
+                plain[section] = _present(plain[section])
+        for arm in plain["arms"].values():
+            arm["by_form"] = {form: _present(cell) for form, cell in arm["by_form"].items()}
+            arm["by_relation"] = {relation: _present(cell) for relation, cell in arm["by_relation"].items()}
+        return _present(plain)
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,55 @@
+"""Write ``report.json``, ``report.md``, ``report.html`` and ``plots/*.png`` into a run folder.
+
+write_report(run.path, report, answers, question_texts(suite), NightTables(steps=…), config_text)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.artifacts import write_bytes, write_json
+from pipeline.report.exchanges import Key, chosen, failures, side_by_side
+from pipeline.report.markdown import markdown
+from pipeline.report.page import page
+from pipeline.report.plots import NightTables, draw
+from pipeline.report.schema import Report
+
+
+def write_report(
+    folder: Path,
+    report: Report,
+    answers: pa.Table,
+    questions: Mapping[Key, str],
+    tables: NightTables | None = None,
+    config_text: str = "",
+) -> list[Path]:
+    """Write every form of the report, each file atomically.
+
+    Args:
+        folder: The run folder.
+        report: The figures.
+        answers: `pipeline.evaluation.answers.ANSWERS_SCHEMA`; examples are chosen from it by hash.
+        questions: As `pipeline.report.exchanges.question_texts` returns them.
+        tables: What the plots read beside the report.
+        config_text: The configuration that was used, as YAML.
+
+    Returns:
+        The paths of all files, ``report.json`` first.
+
+    Raises:
+        ArtifactError: A file cannot be written.
+    """
+    exchanges = side_by_side(answers, questions)
+    sample, (failed, n_failed) = chosen(exchanges), failures(exchanges)
+    plots = draw(report, tables or NightTables())
+    files = {folder / "plots" / f"{name}.png": data for name, data in plots.items()}
+    files[folder / "report.md"] = markdown(report, sample, failed, n_failed, plots).encode("utf-8", "replace")
+    html = page(report, plots, sample, failed, n_failed, config_text)
+    files[folder / "report.html"] = html.encode("utf-8", "replace")
+    write_json(folder / "report.json", report.to_json())
+    for path, data in files.items():
+        write_bytes(path, data)
+    return [folder / "report.json", *files]

@@ -1,0 +1,1 @@
+"""Prefect server, workers and MLflow on loopback: start, stop, look."""

@@ -1,0 +1,270 @@
+"""`engram up` and `engram down`: a Prefect server, its two workers and MLflow's dashboard, all on loopback.
+
+Everything lies below ``<root>/.engram``; nothing outside the artifact root is written, save a ``prefect.toml`` in
+the repository that lets the plain ``prefect`` command find this server, and that `down` removes again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import re
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from pipeline.errors import EngramError, ServiceError
+from pipeline.services import ports, processes
+from pipeline.services.api import ALIVE, PrefectServer, answers
+from pipeline.services.layout import Layout, environment, gpu_count, repository
+from pipeline.services.processes import Service, State
+
+PREFECT_PORT = 4200
+MLFLOW_PORT = 5000
+START_SECONDS = 180.0  # on two busy cores Prefect takes about 20 s and MLflow about 30 s
+_HEADER = "# written by `engram up`, removed by `engram down`: the prefect command talks to the local server\n"
+
+Say = Callable[[str], None]
+
+
+def up(root: Path, say: Say, prefect_port: int = PREFECT_PORT, mlflow_port: int = MLFLOW_PORT) -> State:
+    """Start all services and wait until every one is healthy; when they already run, only say so.
+
+    Args:
+        root: Artifact root.
+        say: Receives one line per step.
+        prefect_port: Preferred loopback port of the Prefect server; a free one is taken when it is in use.
+        mlflow_port: The same for MLflow's dashboard.
+
+    Returns:
+        The services that run now.
+
+    Raises:
+        ServiceError: A service failed; everything that was started is stopped again.
+    """
+    layout = Layout(root.resolve())
+    repository()
+    with _exclusively(layout):
+        state = processes.read_state(layout)
+        if state is not None and all(processes.leader(service) for service in state.services):
+            say("the services already run")
+            return state
+        if state is not None:
+            processes.stop(state)
+        starting = _Start(layout, say, prefect_port, mlflow_port)
+        try:
+            return starting.run()
+        except BaseException as error:
+            say("stopping what was started")
+            starting.undo()
+            if isinstance(error, EngramError | KeyboardInterrupt):
+                raise
+            raise ServiceError(f"the services did not start: {error}") from error
+
+
+def down(root: Path, say: Say) -> int:
+    """Stop exactly what `up` started and wait until it is gone; runs in progress are marked as crashed.
+
+    Returns:
+        Number of processes that were stopped, 0 when none ran.
+
+    Raises:
+        ServiceError: A process cannot be stopped.
+    """
+    layout = Layout(root.resolve())
+    state = processes.read_state(layout)
+    if state is None:
+        return 0
+    with _exclusively(layout):
+        _settle(state, say)
+        stopped = processes.stop(state)
+        _forget_server(state)
+        layout.state.unlink(missing_ok=True)
+    return stopped
+
+
+def _settle(state: State, say: Say) -> None:
+    """Mark running flows as crashed, so that the next start does not find them "Running"."""
+    prefect = state.find("prefect")
+    if prefect is None or prefect.port is None or processes.leader(prefect) is None:
+        return
+    server = PrefectServer(prefect.port)
+    with contextlib.suppress(ServiceError):
+        for run in server.flow_runs(200, ALIVE):
+            say(f"run {run['name']} is interrupted; the same command resumes it")
+            server.force_state(run, "CRASHED", "stopped by `engram down`; finished stages are kept")
+
+
+class _Start:
+    """One attempt to start everything; remembers what runs so that it can be undone."""
+
+    def __init__(self, layout: Layout, say: Say, prefect_port: int, mlflow_port: int) -> None:
+        self.layout = layout
+        self.say = say
+        self.token = uuid.uuid4().hex
+        self.services: list[Service] = []
+        self.prefect_port = self._port("Prefect", prefect_port, frozenset())
+        self.mlflow_port = self._port("MLflow", mlflow_port, frozenset({self.prefect_port}))
+        self.environment = environment(layout, self.prefect_port, self.token)
+
+    def _port(self, name: str, wanted: int, taken: frozenset[int]) -> int:
+        port = ports.choose(wanted, taken)
+        if wanted and port != wanted:
+            self.say(f"port {wanted} is in use: {name} takes {port}")
+        return port
+
+    def run(self) -> State:
+        """Start, configure and wait; the order keeps two cores busy."""
+        for folder in (self.layout.prefect_home, self.layout.mlflow, self.layout.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._spawn("prefect", self._prefect_command(), port=self.prefect_port)
+        self._spawn("mlflow", self._mlflow_command(), port=self.mlflow_port)
+        server = PrefectServer(self.prefect_port)
+        self._wait("prefect", server.healthy)
+        self._configure(server)
+        self._start_workers()
+        self._deploy()
+        for pool in ("cpu", "cuda"):
+            self._wait(pool, partial(server.has_worker, pool))
+        self._wait("mlflow", lambda: answers(f"http://{ports.LOOPBACK}:{self.mlflow_port}/health"))
+        _announce_server(server.url, self.say)
+        return self._record()
+
+    def undo(self) -> None:
+        """Stop what was started so far."""
+        state = State(self.token, tuple(self.services))
+        processes.stop(state)
+        _forget_server(state)
+        self.layout.state.unlink(missing_ok=True)
+
+    def _record(self) -> State:
+        state = State(self.token, tuple(self.services))
+        processes.write_state(self.layout, state)
+        return state
+
+    def _spawn(self, name: str, command: list[str], port: int | None = None, note: str = "", **extra: str) -> None:
+        service = processes.spawn(
+            name, command, self.layout, {**self.environment, **extra}, folder=repository(), port=port, note=note
+        )
+        self.services.append(service)
+        self._record()
+
+    def _prefect_command(self) -> list[str]:
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", ports.LOOPBACK]
+        return [*command, "--port", str(self.prefect_port)]
+
+    def _mlflow_command(self) -> list[str]:
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", ports.LOOPBACK]
+        command += ["--port", str(self.mlflow_port), "--backend-store-uri", self.layout.tracking_uri]
+        return [*command, "--artifacts-destination", (self.layout.mlflow / "artifacts").as_uri()]
+
+    def _configure(self, server: PrefectServer) -> None:
+        """Pools, limits and automations; and an end to runs whose workers died with an earlier start."""
+        server.ensure_pool("cpu", "Teach, store, sample, promote and report.")
+        server.ensure_pool("cuda", "Distil, train and examine; one run a GPU.")
+        for index in range(max(1, gpu_count())):
+            server.ensure_limit(f"gpu:{index}", 1)
+        source = repository() / "deployments" / "automations.yaml"
+        for automation in yaml.safe_load(source.read_text())["automations"]:
+            server.ensure_automation(automation)
+        for run in server.flow_runs(200, ALIVE):
+            server.force_state(run, "CRASHED", "its worker ended before this start of the services")
+        for run in server.overdue_runs():
+            server.force_state(run, "CANCELLED", "missed: the services did not run at that time")
+
+    def _start_workers(self) -> None:
+        gpus = gpu_count()
+        command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--install-policy", "never"]
+        self._spawn("cpu", [*command, "--pool", "cpu", "--name", "cpu"], CUDA_VISIBLE_DEVICES="", ENGRAM_WORKER="cpu")
+        note = "" if gpus else "no GPU is visible: the cuda worker runs on the CPU"
+        visible = "0" if gpus else ""
+        self._spawn(
+            "cuda",
+            [*command, "--pool", "cuda", "--name", "cuda", "--limit", "1"],
+            note=note,
+            CUDA_VISIBLE_DEVICES=visible,
+            ENGRAM_WORKER="cuda",
+        )
+
+    def _deploy(self) -> None:
+        """Apply deployments/prefect.yaml."""
+        self.say("applying deployments/prefect.yaml")
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+        command += ["--prefect-file", "deployments/prefect.yaml"]
+        done = subprocess.run(
+            command,
+            cwd=repository(),
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=START_SECONDS,
+        )
+        (self.layout.logs / "deploy.log").write_text(done.stdout + done.stderr)
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).rstrip().splitlines()[-15:])
+            raise ServiceError(f"deployments/prefect.yaml was refused (status {done.returncode}):\n{tail}")
+
+    def _wait(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until ``ready``; a service that ends meanwhile fails the start with the tail of its log."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            for service in self.services:
+                if processes.leader(service) is None:
+                    tail = processes.log_tail(self.layout, service)
+                    raise ServiceError(f"service `{service.name}` ended while starting; its log ends with:\n{tail}")
+            if ready():
+                self.say(f"{name} is healthy")
+                return
+            if time.monotonic() > deadline:
+                service = next(s for s in self.services if s.name == name)
+                tail = processes.log_tail(self.layout, service)
+                raise ServiceError(f"service `{name}` is not healthy after {START_SECONDS:.0f} s; its log:\n{tail}")
+            time.sleep(0.3)
+
+
+def _toml() -> Path:
+    return repository() / "prefect.toml"
+
+
+def _toml_text(url: str) -> str:
+    return f'{_HEADER}\n[api]\nurl = "{url}"\n'
+
+
+def _announce_server(url: str, say: Say) -> None:
+    """Let a plain `prefect` command in the repository find the server, unless another one is in charge there."""
+    path = _toml()
+    if path.exists():
+        text = path.read_text()
+        other = re.search(r'url = "(.*)/api"', text)
+        if not text.startswith(_HEADER) or (other and answers(f"{other.group(1)}/api/health")):
+            say(f"prefect.toml names another server and stays; for this one: export PREFECT_API_URL={url}")
+            return
+    path.write_text(_toml_text(url))
+
+
+def _forget_server(state: State) -> None:
+    """Remove the file again if it names the server of ``state``."""
+    prefect = state.find("prefect")
+    with contextlib.suppress(OSError):
+        if prefect is not None and prefect.port and _toml().read_text() == _toml_text(PrefectServer(prefect.port).url):
+            _toml().unlink()
+
+
+@contextlib.contextmanager
+def _exclusively(layout: Layout) -> Iterator[None]:
+    """Keep a second `up` or `down` of the same root out."""
+    layout.home.mkdir(parents=True, exist_ok=True)
+    with (layout.home / "services.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServiceError("another `engram up` or `engram down` is at work here; wait for it") from error
+        yield

@@ -1,0 +1,159 @@
+"""Answer one question the way a night is examined: the same prompts, greedy decoding, memory on or off."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.artifacts import GenerationStore, RunFolder, find_run, list_runs, stage_results
+from pipeline.config import ConsolidationConfig
+from pipeline.errors import ArtifactError, DataError, ModelError, StoreError
+from pipeline.evaluation.types import Memory
+from pipeline.sessions.champion import find_champion, run_around
+from pipeline.stages.memory import identity_of, open_store
+from pipeline.stages.night import configure
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episodic import EpisodicStore
+from pipeline.stores.persistence import KIND, load
+from pipeline.stores.retriever import StoreRetriever
+from pipeline.suites.rows import CHAT_TOKENS
+from pipeline.suites.types import Question
+
+ADAPTER = Path("lora_train") / "adapter"  # below a run's folder
+WEIGHTS = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The model's answer, the memories that it was shown, and in words with what it was produced."""
+
+    text: str
+    memories: tuple[Memory, ...]
+    setting: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Adapter folder and run behind ``--adapter``; both None for the untouched base."""
+
+    adapter: Path | None
+    run: RunFolder | None
+    name: str
+
+
+def ask_question(
+    question: str,
+    *,
+    memory: bool,
+    adapter: str,
+    session: str | None,
+    k: int,
+    root: Path,
+    overrides: Sequence[str] = (),
+) -> Reply:
+    """Ask one question.
+
+    Args:
+        question: Plain words.
+        memory: Whether the prompt shows retrieved memories; else it holds the question alone.
+        adapter: ``champion``, ``none``, an adapter's folder, or a run.
+        session: Store to retrieve from; None takes the adapter's run's, else the newest run's.
+        k: Memories to retrieve, at least 1.
+        root: Artifact root.
+        overrides: Settings that replace those of the adapter's run.
+
+    Raises:
+        DataError: The question is empty or holds a token of the chat template.
+        ModelError: There is no such adapter.
+        StoreError: There is no store, or an empty one.
+    """
+    _check(question)
+    source = _source(adapter, root, overrides)
+    config = _config(source, root, overrides)
+    shown = _retrieve(question, _store_of(source, session, root, config), config, k) if memory else ()
+    answer = _generate(question, shown if memory else None, source, config)
+    weights = "the untouched base" if source.adapter is None else f"adapter {source.name}"
+    return Reply(answer, shown, f"memory {'on' if memory else 'off'}, {weights}, model {config.model.name}")
+
+
+def _check(question: str) -> None:
+    if not question.strip():
+        raise DataError("expected a question, found an empty text")
+    found = re.search(CHAT_TOKENS, question)
+    if found:
+        raise DataError(f"the question holds {found.group(0)!r}, a token of the chat template; remove it")
+
+
+def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
+    if adapter == "none":
+        return _Source(None, None, "none")
+    if adapter == "champion":
+        wanted = configure("consolidation/episodic", overrides, root)
+        champion = find_champion(root, wanted.model, wanted.tracking)
+        if champion is None:
+            raise ModelError(
+                f"there is no champion below {root} yet: no night passed its guards; "
+                "run `engram run consolidation/episodic`, name a RUN by --adapter, or use --adapter none"
+            )
+        return _Source(champion.adapter, champion.run, f"champion (version {champion.version})")
+    folder = Path(adapter)
+    if (folder / WEIGHTS).is_file():
+        return _Source(folder, run_around(folder), adapter)
+    try:
+        run = find_run(adapter, root)
+    except ArtifactError as error:
+        raise ModelError(
+            f"--adapter {adapter!r}: expected champion, none, a folder with {WEIGHTS}, or a run; {error}"
+        ) from None
+    if not (run.path / ADAPTER / WEIGHTS).is_file():
+        raise ModelError(f"run {run.run_id} has no adapter yet; resume it, or use --adapter none")
+    return _Source(run.path / ADAPTER, run, run.run_id)
+
+
+def _config(source: _Source, root: Path, overrides: Sequence[str]) -> ConsolidationConfig:
+    if source.run is not None and not overrides:
+        config = source.run.config()
+        if isinstance(config, ConsolidationConfig):
+            return config
+    return configure("consolidation/episodic", overrides, root)
+
+
+def _store_of(source: _Source, session: str | None, root: Path, config: ConsolidationConfig) -> EpisodicStore:
+    """The named session's store, the store of the adapter's run, or that of the newest run."""
+    encoder = SentenceEncoder(config.encoder)
+    if session is not None:
+        return load(GenerationStore.of(root, session, KIND), session, config.store, identity_of(encoder))
+    for run in [source.run] if source.run else list_runs(root):
+        stored = stage_results(run).get("persist_store")
+        if stored is not None:
+            return open_store(run, stored, config.store, encoder)
+    raise StoreError(
+        f"there is no memory below {root} yet; run a night, or `engram teach FILE --session S` and add --session S"
+    )
+
+
+def _retrieve(question: str, store: EpisodicStore, config: ConsolidationConfig, k: int) -> tuple[Memory, ...]:
+    (found,) = StoreRetriever(store, SentenceEncoder(config.encoder)).retrieve([question], k)
+    return tuple(found)
+
+
+def _generate(question: str, memories: tuple[Memory, ...] | None, source: _Source, config: ConsolidationConfig) -> str:
+    """One greedy answer; ``memories`` None means closed book."""
+    from pipeline.language.adapter import load_adapter
+    from pipeline.language.generation import generate
+    from pipeline.language.models import load_for_evaluation
+    from pipeline.language.prompts import closed_book_prompt, memory_prompt
+
+    lm = load_for_evaluation(config.model)
+    if source.adapter is not None:
+        lm = load_adapter(lm, source.adapter)
+    if memories is None:
+        asked = Question("ask", "ask", "ask", "test", question, "")
+        prompt = closed_book_prompt(lm.tokenizer, asked)
+    else:
+        prompt = memory_prompt(question, [memory.text for memory in memories])
+    limit = config.evaluation.max_new_tokens
+    (reply,) = generate(lm, [prompt], max_new_tokens=limit, batch_size=1, one_line=memories is not None)
+    return reply.text.strip()

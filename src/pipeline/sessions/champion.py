@@ -1,0 +1,67 @@
+"""The adapter that all guards let pass last: the version behind the registry's alias ``champion``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.artifacts import RunFolder
+from pipeline.config import ModelConfig, TrackingConfig
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The promoted adapter.
+
+    Attributes:
+        version: In the registry.
+        adapter: Its folder.
+        run: The run that trained it, while it is still there.
+    """
+
+    version: int
+    adapter: Path
+    run: RunFolder | None
+
+
+def adapter_name(model: ModelConfig) -> str:
+    """Name under which adapters of a base model are registered; each base has its own champion."""
+    return "engram-" + re.sub(r"[^A-Za-z0-9.-]+", "-", model.name).strip("-")
+
+
+def find_champion(
+    root: Path, model: ModelConfig | None = None, tracking: TrackingConfig | None = None
+) -> Champion | None:
+    """The champion of a base model; None before the first promotion, or with tracking off.
+
+    Args:
+        root: Artifact root.
+        model: The base; None is the embedded one.
+        tracking: Where the registry lies; None is the default below ``root``.
+
+    Raises:
+        ArtifactError: Its files are gone, or differ from what was registered.
+        ServiceError: The registry cannot be opened.
+    """
+    from pipeline.tracking.registry import champion_path, champion_version
+    from pipeline.tracking.store import open_client, quietly, tracking_uri
+
+    where = tracking or TrackingConfig()
+    uri = tracking_uri(where, root)
+    if not where.enabled or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()):
+        return None
+    client = open_client(uri)
+    name = adapter_name(model or ModelConfig())
+    with quietly(uri):
+        version = champion_version(client, name)
+        adapter = champion_path(client, root, name)
+    if version is None or adapter is None:
+        return None
+    return Champion(version, adapter, run_around(adapter))
+
+
+def run_around(adapter: Path) -> RunFolder | None:
+    """The run whose adapter lies in that folder (``<run>/lora_train/adapter``), if it is one's."""
+    run = adapter.resolve().parent.parent
+    return RunFolder.at(run) if (run / "config.yaml").is_file() and (run / "manifest.json").is_file() else None

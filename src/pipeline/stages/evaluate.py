@@ -1,0 +1,173 @@
+"""Stage ``evaluate``: ask every arm, before and after, with the memory off and on, and measure what else moved.
+
+Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json`` and the feedback for the next night.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.artifacts import RunFolder, StageResult
+from pipeline.config import ConsolidationConfig
+from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
+from pipeline.evaluation.arms import Ask, Plan
+from pipeline.evaluation.drift import drift
+from pipeline.evaluation.guards import guard_figures
+from pipeline.evaluation.metrics import probe_outcomes, summarise
+from pipeline.evaluation.prompts import check_closed_book, render
+from pipeline.evaluation.recall import plan_arms, retrieval_usage
+from pipeline.evaluation.sanity import sanity_asks
+from pipeline.progress import Progress
+from pipeline.stages.feedback import write_feedback
+from pipeline.stages.lora_train import target_rows, train_adapter
+from pipeline.stages.memory import open_store
+from pipeline.stages.order import opened
+from pipeline.stages.sleep_distil import replayed_fact
+from pipeline.stages.suite_files import read_suite
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episodic import EpisodicStore
+from pipeline.stores.retriever import StoreRetriever
+from pipeline.suites.drift_text import DRIFT_DOMAINS, load_drift
+from pipeline.suites.sanity import load_sanity
+from pipeline.suites.types import Question, Suite
+
+if TYPE_CHECKING:
+    from pipeline.language.generation import Generation
+    from pipeline.language.models import LanguageModel
+
+PASSED = 0.5  # share of right probe answers from which a fact counts as known
+
+
+def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: ``teach``, ``persist_store``, ``sleep_distil`` and ``lora_train``.
+        progress: Reports parts of the work.
+
+    Raises:
+        DataError: A memory-OFF prompt holds its answer or its fact.
+        ModelError: The language model is absent.
+    """
+    with opened(run, config, "evaluate", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        suite = read_suite(inputs["teach"].path)
+        encoder = SentenceEncoder(config.encoder)
+        store = open_store(run, inputs["persist_store"], config.store, encoder)
+        retriever = StoreRetriever(store, encoder)
+        plan = plan_arms(
+            suite, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
+        )
+        full = config.evaluation.controls == "full"
+        asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
+        answers, drifted = _examine(stage.folder, config, inputs, asks, suite, store, progress)
+        stage.write_table("answers", answers, SCHEMA_NAME)
+        figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, plan.notes)
+        guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
+        stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
+        known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
+        write_feedback(stage, retrieval_usage(plan.asks), known)
+        stage.metrics = {
+            "retrieval": {"requests": retriever.requests, "hits": retriever.hits},
+            "asks": len(asks),
+            "post_off_heldout": figures["arms"]["post_off_heldout"]["em"],
+        }
+    return stage.result
+
+
+def _examine(
+    folder: Path,
+    config: ConsolidationConfig,
+    inputs: Mapping[str, StageResult],
+    asks: Sequence[Ask],
+    suite: Suite,
+    store: EpisodicStore,
+    progress: Progress,
+) -> tuple[Any, dict[str, object]]:
+    """Answers of every model as one table, and the drift from base to adapted model."""
+    from pipeline.language.adapter import load_adapter
+    from pipeline.language.models import load_for_evaluation
+    from pipeline.language.prompts import closed_book_prompt, memory_prompt
+
+    progress.phase("loading the model")
+    base = load_for_evaluation(config.model)
+    post = load_adapter(base, inputs["lora_train"].path / "adapter")
+    models = {"base": base, "post": post}
+    for control in Plan(tuple(asks)).models:
+        if control not in models:
+            models[control] = load_adapter(base, _control(folder, control, config, inputs, store, base, progress))
+    prompts = render(asks, lambda question: closed_book_prompt(base.tokenizer, question), memory_prompt)
+    blank = closed_book_prompt(base.tokenizer, Question("", "", "", "test", "", ""))
+    check_closed_book(asks, prompts, {fact.id: fact for fact in suite.taught}, boilerplate=blank)
+    progress.phase("asking every arm", len(asks))
+    replies = _replies(models, asks, prompts, config, progress)
+    return score_answers(asks, prompts, replies), _drift(base, post, config, progress)
+
+
+def _replies(
+    models: Mapping[str, LanguageModel],
+    asks: Sequence[Ask],
+    prompts: Sequence[str],
+    config: ConsolidationConfig,
+    progress: Progress,
+) -> list[Generation]:
+    """Decode model by model, closed book and memory prompts apart; the same settings for all."""
+    from pipeline.language.generation import generate
+    from pipeline.language.rehearsal import kept_generations
+
+    tokens, batch = config.evaluation.max_new_tokens, config.evaluation.batch_size
+    found: dict[int, Generation] = {}
+    for name, lm in models.items():
+        for opened_book in (False, True):
+            mine = [i for i, a in enumerate(asks) if a.model == name and (a.memories is not None) == opened_book]
+            unique = list(dict.fromkeys(prompts[i] for i in mine))
+            made = (
+                kept_generations(lm, unique, tokens, batch, one_line=opened_book)
+                if name == "base"
+                else generate(lm, unique, max_new_tokens=tokens, batch_size=batch, one_line=opened_book)
+            )
+            by_prompt = dict(zip(unique, made, strict=True))
+            found |= {i: by_prompt[prompts[i]] for i in mine}
+            progress.advance(len(mine))
+    return [found[i] for i in range(len(asks))]
+
+
+def _drift(
+    base: LanguageModel, post: LanguageModel, config: ConsolidationConfig, progress: Progress
+) -> dict[str, object]:
+    """KL and perplexity on text that nobody taught, domain by domain."""
+    from pipeline.language.drift import drift_rows, token_drift
+
+    tokens = None if config.evaluation.controls == "full" else config.evaluation.drift_tokens
+    rows = [row for domain in DRIFT_DOMAINS for row in drift_rows(base, load_drift(domain), tokens)]
+    progress.phase("drift on other text", len(rows))
+    return drift(token_drift(base, post, rows, progress.advance))
+
+
+def _control(
+    folder: Path,
+    control: str,
+    config: ConsolidationConfig,
+    inputs: Mapping[str, StageResult],
+    store: EpisodicStore,
+    base: LanguageModel,
+    progress: Progress,
+) -> Path:
+    """Train the adapter of a control arm with the night's own recipe; a finished one is kept over a crash."""
+    from pipeline.language.targets import control_rows
+
+    place = folder / "controls" / control
+    if (place / "adapter" / "adapter_model.safetensors").exists():
+        return place / "adapter"
+    place.mkdir(parents=True, exist_ok=True)
+    rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", place)
+    trained = {row.episode_id for row in rows if row.episode_id}
+    facts = [replayed_fact(row) for row in store.episodes.rows if row.episode_id in trained]
+    progress.phase(f"control {control}")
+    train_adapter(control_rows(rows, control, facts, config.seed, base.tokenizer.eos_token), config, place, progress)
+    return place / "adapter"

@@ -1,0 +1,148 @@
+"""Stage ``lora_train``: train the adapter on the targets.
+
+Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/1). A killed stage leaves ``checkpoint.safetensors``
+and goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from pipeline.artifacts import RunFolder, StageResult, read_table
+from pipeline.config import ConsolidationConfig, config_hash
+from pipeline.errors import TrainingError
+from pipeline.progress import Progress
+from pipeline.stages.order import opened
+from pipeline.stages.sleep_distil import TARGETS_SCHEMA
+
+if TYPE_CHECKING:
+    from pipeline.language.rows import TrainingRow
+    from pipeline.language.training import Step
+
+STEPS_SCHEMA = "steps/1"
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: ``persist_store``, ``replay_sample`` and ``sleep_distil``.
+        progress: Reports parts of the work.
+
+    Raises:
+        TrainingError: Nothing was trained: no examples, a loss that did not fall, or B still zero.
+    """
+    with opened(run, config, "lora_train", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", stage.folder)
+        trained = train_adapter(rows, config, stage.folder, progress)
+        table = pa.Table.from_pylist([vars(step) for step in trained])
+        stage.write_table("steps", table, STEPS_SCHEMA)
+        stage.add(stage.folder / "adapter")
+        (stage.folder / CHECKPOINT).unlink(missing_ok=True)
+        stage.metrics = {**training_metrics(trained, stage.folder), "config_hash": config_hash(config, ["lora"])}
+    return stage.result
+
+
+def target_rows(path: Path, scratch: Path) -> list[TrainingRow]:
+    """The rows of ``targets.parquet``, read through a memory-mapped dataset."""
+    from datasets import Dataset, disable_progress_bars
+
+    from pipeline.language.rows import table_rows
+
+    read_table(path, TARGETS_SCHEMA)  # refuses another schema by name
+    disable_progress_bars()
+    cache = scratch / ".dataset"
+    rows = table_rows(Dataset.from_parquet(str(path), cache_dir=str(cache)).with_format("arrow")[:])
+    shutil.rmtree(cache, ignore_errors=True)
+    return rows
+
+
+def train_adapter(
+    rows: Sequence[TrainingRow], config: ConsolidationConfig, folder: Path, progress: Progress
+) -> list[Step]:
+    """Train an adapter on ``rows`` and save it as ``folder/adapter``.
+
+    Raises:
+        TrainingError: There is nothing to learn from, or nothing was learned.
+    """
+    from pipeline.language.adapter import attach, b_norm
+    from pipeline.language.encoding import encode, run_lower
+    from pipeline.language.models import load_model
+    from pipeline.language.rows import ANCHORED
+    from pipeline.language.training import Trainer
+
+    if not any(row.split == "train" and row.kind not in ANCHORED for row in rows):
+        raise TrainingError("the targets hold no trained question, statement or memory prompt: nothing to learn from")
+    progress.phase("loading the model")
+    lm = load_model(config.model)
+    peft = attach(lm, config.lora, config.seed)
+    encoded = encode(lm, rows, config.lora.first_layer)
+    progress.phase(f"frozen layers 0 to {config.lora.first_layer - 1}", len(rows))
+    run_lower(lm, encoded, progress=progress.advance)
+    trainer = Trainer(lm, encoded, config.lora, config.seed, folder / CHECKPOINT)
+    progress.phase("training", trainer.total)
+    progress.advance(len(trainer.records))
+
+    def on_step(step: Step) -> None:
+        progress.advance()
+        progress.note(f"loss {step.loss:.2f}")
+
+    steps = trainer.run(on_step)
+    require_learning(steps, b_norm(lm.model))
+    peft.save_pretrained(str(folder / "adapter"))
+    return steps
+
+
+def require_learning(steps: Sequence[Step], norm: float) -> None:
+    """Refuse a night in which nothing was learned.
+
+    Raises:
+        TrainingError: No examples, a cross-entropy that did not fall, or B still zero.
+    """
+    if not steps or not sum(step.examples for step in steps):
+        raise TrainingError("training saw no examples")
+    first, last = first_and_last(steps)
+    if not math.isfinite(last) or (len(steps) > 1 and last >= first):
+        raise TrainingError(
+            f"the loss did not fall: {first:.4f} at first, {last:.4f} at last; "
+            "lower lora.learning_rate, or raise lora.epochs"
+        )
+    if norm == 0.0 or not math.isfinite(norm):
+        raise TrainingError(f"the adapter's B matrices have norm {norm}: nothing was learned")
+
+
+def first_and_last(steps: Sequence[Step]) -> tuple[float, float]:
+    """Mean cross-entropy of the first and the last tenth of the steps, nats per answer token."""
+    part = max(1, len(steps) // 10)
+    means = [sum(s.cross_entropy for s in some) / part for some in (steps[:part], steps[-part:])]
+    return means[0], means[1]
+
+
+def training_metrics(steps: Sequence[Step], folder: Path) -> dict[str, Any]:
+    """What the contract asks of this stage."""
+    from safetensors.torch import load_file
+
+    first, last = first_and_last(steps)
+    weights = load_file(folder / "adapter" / "adapter_model.safetensors")
+    squares = sum(float(w.double().square().sum()) for name, w in weights.items() if "lora_B" in name)
+    accuracies = [step.probe_accuracy for step in steps if not math.isnan(step.probe_accuracy)]
+    return {
+        "steps": len(steps),
+        "examples": sum(step.examples for step in steps),
+        "tokens": sum(step.tokens for step in steps),
+        "loss_first": first,
+        "loss_last": last,
+        "b_norm": math.sqrt(squares),
+        "probe_accuracy": accuracies[-1] if accuracies else None,
+    }

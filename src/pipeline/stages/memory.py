@@ -1,0 +1,164 @@
+"""Where a night's episodic store lies, and how its stages open the very generation that the night wrote.
+
+A fresh deployment keeps its store inside the run's folder; a continuing one uses the named session's:
+
+    runs/<flow>/<deployment>/<run id>/memory/<session>/episodic/gen-000001/…
+    memory/<session>/episodic/gen-000007/…
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import Generation, GenerationStore, RunFolder, StageResult, read_json
+from pipeline.config import ConsolidationConfig, StoreConfig
+from pipeline.errors import StoreError
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episode import EPISODE_SCHEMA, to_table
+from pipeline.stores.episodic import EncoderIdentity, EpisodicStore
+from pipeline.stores.persistence import KIND, load, metadata_of
+from pipeline.suites.table import facts_of, facts_table, questions_table
+from pipeline.suites.types import Fact
+
+MEMORY = "memory"
+DEFAULT_SESSION = "default"
+FACTS, QUESTIONS = "facts", "questions"
+
+
+def session_of(config: ConsolidationConfig) -> str:
+    """Name of the night's store."""
+    return config.session or DEFAULT_SESSION
+
+
+def generations_of(run: RunFolder, config: ConsolidationConfig) -> GenerationStore:
+    """The store that the night writes: private to a fresh run, the session's for a continuing one."""
+    return GenerationStore.of(run.path if config.fresh else run.root, session_of(config), KIND)
+
+
+def identity_of(encoder: SentenceEncoder) -> EncoderIdentity:
+    """What a store records of its encoder."""
+    return EncoderIdentity(encoder.name, encoder.digest, encoder.dimension)
+
+
+@dataclass(frozen=True)
+class StoreReference:
+    """Which generation of which store a night uses, as ``persist_store/store.json`` keeps it.
+
+    Attributes:
+        private: Whether it lies inside the run's folder.
+        session: Name of the store.
+        generation: Its number.
+        digest: Of the generation's manifest.
+    """
+
+    private: bool
+    session: str
+    generation: int
+    digest: str
+
+    def store(self, run: RunFolder) -> GenerationStore:
+        """The generations that it points into, wherever the run lies now."""
+        return GenerationStore.of(run.path if self.private else run.root, self.session, KIND)
+
+
+def reference_of(stored: StageResult) -> StoreReference:
+    """The store reference that stage ``persist_store`` wrote.
+
+    Raises:
+        StoreError: The file is not one.
+    """
+    path = stored.path / "store.json"
+    try:
+        return StoreReference(**read_json(path))
+    except TypeError as error:
+        raise StoreError(
+            f"{path}: expected a reference to a store generation ({error}); run persist_store again"
+        ) from None
+
+
+class _Pinned(GenerationStore):
+    """A store whose current generation is a fixed one, whatever was published later."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        super().__init__(folder)
+        self._number = number
+
+    def current(self, verify: bool = True) -> Generation | None:
+        return self.generation(self._number, verify)
+
+
+def open_store(run: RunFolder, stored: StageResult, config: StoreConfig, encoder: SentenceEncoder) -> EpisodicStore:
+    """The store as stage ``persist_store`` of this run left it.
+
+    Args:
+        run: The run.
+        stored: Result of ``persist_store``.
+        config: Section ``store``.
+        encoder: Who will make the queries.
+
+    Raises:
+        StoreError: It was written by another encoder.
+        ArtifactError: A file is missing or damaged.
+    """
+    reference = reference_of(stored)
+    pinned = _Pinned(reference.store(run).folder, reference.generation)
+    return load(pinned, reference.session, config, identity_of(encoder))
+
+
+def store_before(run: RunFolder, config: ConsolidationConfig, encoder: SentenceEncoder) -> EpisodicStore:
+    """The store as the night finds it: empty for a fresh run, the session's newest generation for a continuing one.
+
+    Raises:
+        StoreError: It was written by another encoder.
+    """
+    if config.fresh:
+        return EpisodicStore(session_of(config), config.store, identity_of(encoder))
+    return load(generations_of(run, config), session_of(config), config.store, identity_of(encoder))
+
+
+def publish_store(
+    store: EpisodicStore,
+    generations: GenerationStore,
+    facts: tuple[Fact, ...],
+    config_hash: str = "",
+    origin: Mapping[str, Any] | None = None,
+) -> Generation:
+    """Publish the next generation: the episodes, and beside them the facts with all questions that came with them.
+
+    Sleep reads the table ``episodes`` alone, which holds no test question; `session_facts` reads the others.
+
+    Args:
+        store: What to publish.
+        generations: Where.
+        facts: Those that are not in the store are left out.
+        config_hash: Of the run that writes.
+        origin: More metadata: who wrote it, and what happened.
+    """
+    known = {(row.session, row.episode_id) for row in store.episodes.rows}
+    kept = [fact for fact in facts if (fact.session, fact.id) in known]
+    tables = {
+        "episodes": to_table(store.episodes),
+        FACTS: facts_table(kept),
+        QUESTIONS: questions_table(question for fact in kept for question in fact.questions),
+    }
+    return generations.publish(
+        tables, metadata_of(store) | dict(origin or {}), config_hash=config_hash, schemas={"episodes": EPISODE_SCHEMA}
+    )
+
+
+def session_facts(generations: GenerationStore) -> tuple[Fact, ...]:
+    """The facts that were taught into a session's store, with their questions of every split; empty without one."""
+    generation = generations.current()
+    names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.files} if generation else set()
+    if generation is None or f"{FACTS}.parquet" not in names:
+        return ()
+    return facts_of(generation.table(FACTS), generation.table(QUESTIONS))
+
+
+def merge_facts(old: tuple[Fact, ...], new: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """Old and new facts, in their order; a new one replaces the old one of the same session and id."""
+    merged = {(fact.session, fact.id): fact for fact in (*old, *new)}
+    return tuple(merged.values())

@@ -1,0 +1,100 @@
+"""Open a night's run, take over finished stages, and say how it ended."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.artifacts import RunFolder, list_runs, open_run, resumable, stage_results
+from pipeline.config import ConsolidationConfig, check_name, load_config
+from pipeline.errors import ConfigError
+from pipeline.stages.order import STAGES, spec_of
+
+MEMORY = "memory"  # below a run's folder; see pipeline.stages.memory
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run that this process owns, and its configuration."""
+
+    run: RunFolder
+    config: ConsolidationConfig
+
+    def outcome(self) -> dict[str, Any]:
+        """Run id, folder and verdict, once all stages are finished."""
+        promoted = stage_results(self.run)["promote"].metrics["promoted"]
+        return {"run_id": self.run.run_id, "folder": str(self.run.path), "promoted": bool(promoted)}
+
+
+def configure(target: str, overrides: Sequence[str], root: Path | None = None) -> ConsolidationConfig:
+    """Load the configuration of a consolidation deployment.
+
+    Raises:
+        ConfigError: An unknown name, key or value; or a flow that is no consolidation.
+    """
+    config = load_config(target, overrides, root)
+    if not isinstance(config, ConsolidationConfig):
+        raise ConfigError(f"expected a deployment of flow consolidation, found {target!r}")
+    return config
+
+
+def run_to_use(config: ConsolidationConfig, run_id: str | None, start: str | None) -> RunFolder | None:
+    """The run whose finished stages `begin` would build on; None for a start from nothing. Changes nothing."""
+    if run_id is not None:
+        path = config.root / "runs" / config.flow / config.deployment / check_name(run_id, "run id")
+        return RunFolder.at(path) if (path / "manifest.json").is_file() else None
+    return resumable(config) or (_finished_source(config) if start else None)
+
+
+@contextmanager
+def begin(
+    target: str,
+    overrides: Sequence[str],
+    *,
+    root: Path | None = None,
+    run_id: str | None = None,
+    start: str | None = None,
+) -> Iterator[Night]:
+    """Own a run for the length of the block: done at its end, failed and resumable on an error.
+
+    Args:
+        target: ``consolidation/DEPLOYMENT``.
+        overrides: Settings such as ``suite.n=8``.
+        root: Artifact root; None keeps the configured one.
+        run_id: A new run's name, or an unfinished run to take up.
+        start: Stage from which everything runs again; earlier ones come from the newest run of the deployment
+            where nothing that decides them has changed.
+    """
+    config = configure(target, overrides, root)
+    if start is not None:
+        spec_of(start)
+    source = None if start is None or run_id is not None else _finished_source(config)
+    with open_run(config, run_id) as run:
+        if start is not None:
+            _restart(run, source, start)
+        yield Night(run, config)
+
+
+def _finished_source(config: ConsolidationConfig) -> RunFolder | None:
+    """The newest finished run of the deployment, unless an unfinished one is there to be taken up."""
+    if resumable(config) is not None:
+        return None
+    runs = list_runs(config.root, config.flow, config.deployment)
+    return next((run for run in runs if run.state == "done"), None)
+
+
+def _restart(run: RunFolder, source: RunFolder | None, start: str) -> None:
+    """Drop ``start`` and what follows; bring what precedes from ``source``, to be verified when it is opened."""
+    at = STAGES.index(start)
+    for name in STAGES[at:]:
+        shutil.rmtree(run.stage_folder(name), ignore_errors=True)
+    if source is None:
+        return
+    for name in (*STAGES[:at], MEMORY):
+        origin, target = source.path / name, run.path / name
+        if origin.is_dir() and not target.exists():
+            shutil.copytree(origin, target)

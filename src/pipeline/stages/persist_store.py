@@ -1,0 +1,129 @@
+"""Stage ``persist_store``: the candidates become part of a new store generation.
+
+A continuing night first folds in what earlier nights reported (usage, probe outcomes), each run once, and lets one
+night of decay pass. Writes ``store.json``, the reference to the generation; the generation lies in ``memory/``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from pipeline.artifacts import (
+    Generation,
+    GenerationStore,
+    RunFolder,
+    StageResult,
+    code_version,
+    list_runs,
+    read_table,
+)
+from pipeline.config import ConsolidationConfig
+from pipeline.errors import ArtifactError
+from pipeline.progress import Progress
+from pipeline.stages.feedback import read_feedback
+from pipeline.stages.memory import (
+    StoreReference,
+    generations_of,
+    merge_facts,
+    publish_store,
+    session_facts,
+    session_of,
+    store_before,
+)
+from pipeline.stages.order import opened
+from pipeline.stages.suite_files import read_suite
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episode import EPISODE_SCHEMA, from_table
+from pipeline.stores.episodic import EpisodicStore
+from pipeline.suites.types import Fact
+
+
+def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: ``teach``.
+        progress: Reports parts of the work.
+
+    Raises:
+        StoreError: Another process writes the store, or another encoder wrote it.
+    """
+    with opened(run, config, "persist_store", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        generations = generations_of(run, config)
+        with generations.writing():
+            written_for = f"{run.run_id} {inputs['teach'].digest} {code_version()}"
+            written = _written_before(generations, written_for)
+            if written is None:
+                progress.phase("writing the generation")
+                store = store_before(run, config, SentenceEncoder(config.encoder))
+                told = _take_in(run, config, inputs["teach"], store)
+                facts = _all_facts(config, inputs["teach"], generations)
+                origin = {"written_for": written_for, "told": told}
+                written = publish_store(store, generations, facts, run.config_hash, origin)
+        reference = StoreReference(config.fresh, session_of(config), written.number, written.manifest.digest)
+        stage.write_json("store.json", asdict(reference))
+        stage.metrics = {**written.metadata["told"], **_size(written)}
+    return stage.result
+
+
+def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, store: EpisodicStore) -> dict[str, Any]:
+    """Fold, decay, prune and write; returns what happened, as counts."""
+    folded = [] if config.fresh else _fold(run, config, store)
+    if not config.fresh:
+        store.decay()
+    pruned = store.prune()
+    candidates = from_table(read_table(taught.path / "candidates.parquet", EPISODE_SCHEMA), store.expansion)
+    report = store.write(candidates, enforce=config.gate.enforce)
+    counts = {name: len(ids) for name, ids in asdict(report).items()}
+    return {**counts, "pruned": len(pruned), "folded": len(folded), "night": store.night}
+
+
+def _all_facts(config: ConsolidationConfig, taught: StageResult, generations: GenerationStore) -> tuple[Fact, ...]:
+    """The facts of the suite, after those that the session held before."""
+    suite = read_suite(taught.path)
+    before = () if config.fresh else session_facts(generations)
+    return merge_facts(before, (*suite.taught, *suite.distractors))
+
+
+def _fold(run: RunFolder, config: ConsolidationConfig, store: EpisodicStore) -> list[str]:
+    """Take in the feedback of every finished night of this session, oldest first, each once."""
+    folded = []
+    for earlier in reversed(list_runs(run.root, config.flow)):
+        if earlier.run_id == run.run_id or earlier.state != "done":
+            continue
+        known = earlier.config()
+        if not isinstance(known, ConsolidationConfig) or known.fresh or session_of(known) != session_of(config):
+            continue
+        feedback = read_feedback(earlier)
+        if store.fold_feedback(feedback.usage, feedback.probes, earlier.run_id):
+            folded.append(earlier.run_id)
+    return folded
+
+
+def _written_before(generations: GenerationStore, written_for: str) -> Generation | None:
+    """The generation that an attempt of this very stage published before it was killed, if there is one."""
+    newest = generations.current()
+    for number in range(newest.number if newest else 0, 0, -1):
+        try:
+            found = generations.generation(number)
+        except ArtifactError:  # an older generation may have been removed
+            continue
+        if found.metadata.get("written_for") == written_for:
+            return found
+    return None
+
+
+def _size(generation: Generation) -> dict[str, Any]:
+    """Rows of the episodes, bytes of the generation, and the schema's version."""
+    rows = {file.path.rsplit("/", 1)[-1]: file.rows for file in generation.manifest.files}
+    return {
+        "rows": rows["episodes.parquet"],
+        "bytes": sum(file.bytes for file in generation.manifest.files),
+        "schema": EPISODE_SCHEMA,
+        "generation": generation.number,
+    }

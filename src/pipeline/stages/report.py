@@ -1,0 +1,150 @@
+"""Stage ``report``: everything that the night measured, as report.json, report.md, report.html, plots and in MLflow.
+
+The files lie in the run's folder itself; the stage's own folder keeps their digests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.artifacts import RunFolder, StageResult, code_version, digest_file, read_json, read_table
+from pipeline.config import ConsolidationConfig, config_hash, dump_config
+from pipeline.evaluation.answers import SCHEMA_NAME
+from pipeline.progress import Progress
+from pipeline.replay.sample import REPLAY_SCHEMA
+from pipeline.report.build import build_report
+from pipeline.report.exchanges import question_texts
+from pipeline.report.plots import NightTables
+from pipeline.report.schema import Identity, Report
+from pipeline.report.write import write_report
+from pipeline.stages.order import opened
+from pipeline.stages.promote import retrieval
+from pipeline.stages.suite_files import read_suite
+from pipeline.stores.gate import GATE_SCHEMA
+from pipeline.tracking import open_tracker
+
+STEPS_SCHEMA = "steps/1"
+_TRAINED = ("steps", "examples", "tokens", "loss_first", "loss_last", "b_norm")
+
+
+def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: All earlier stages.
+        progress: Reports parts of the work.
+
+    Raises:
+        ArtifactError: A figure that the contract asks for is missing.
+    """
+    with opened(run, config, "report", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        progress.phase("writing the report")
+        report = night_report(run, config, inputs)
+        answers = read_table(inputs["evaluate"].path / "answers.parquet", SCHEMA_NAME)
+        texts = question_texts(read_suite(inputs["teach"].path))
+        tables = _tables(config, inputs)
+        files = write_report(run.path, report, answers, texts, tables, dump_config(config).decode())
+        progress.phase("logging to MLflow")
+        tracked = _track(run, config, report, tables.steps, files)
+        stage.write_json("files.json", {file.relative_to(run.path).as_posix(): digest_file(file) for file in files})
+        stage.metrics = {"promoted": report.promoted, "mlflow_run": tracked}
+    return stage.result
+
+
+def night_report(run: RunFolder, config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> Report:
+    """Put the report together from what the stages measured."""
+    known = run.manifest()
+    verdict = inputs["promote"].metrics
+    measured = read_json(inputs["evaluate"].path / "metrics.json")
+    identity = Identity(
+        flow=config.flow,
+        deployment=config.deployment,
+        run_id=run.run_id,
+        seed=config.seed,
+        model=config.model.name,
+        config_hash=run.config_hash,
+        code_version=code_version(),
+        started=str(known["started"]),
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        placement=config.placement,
+    )
+    return build_report(
+        identity,
+        measured,
+        telemetry=_telemetry(inputs),
+        suites=_suites(inputs["teach"].metrics["suite"], measured),
+        guards=verdict["guards"],
+        promoted=bool(verdict["promoted"]),
+        workers={name: result.worker for name, result in inputs.items()}
+        | {"report": os.environ.get("ENGRAM_WORKER") or "inline"},
+        timings={name: result.seconds for name, result in inputs.items()},
+        peak_memory_bytes=max(result.peak_memory_bytes for result in inputs.values()),
+        lora=_lora(config, inputs["lora_train"].metrics),
+    )
+
+
+def _telemetry(inputs: Mapping[str, StageResult]) -> dict[str, float]:
+    gates, replay = inputs["teach"].metrics["gates"], inputs["replay_sample"].metrics
+    return {
+        "retrieval.requests": sum(retrieval(inputs, "requests")),
+        "retrieval.hits": sum(retrieval(inputs, "hits")),
+        "gates.attempts": gates["attempts"],
+        "gates.accepts": gates["accepts"],
+        "replay.samples": replay["samples"],
+        "replay.distinct": replay["distinct"],
+        "store.size": inputs["persist_store"].metrics["rows"],
+    }
+
+
+def _suites(taught: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the suite allows; its prior is the measured one, else its largest majority share."""
+    majority = max(taught["majority"].values(), default=0.0)
+    prior = measured.get("prior", {}).get("value", majority)
+    kept = {name: taught[name] for name in ("ceiling", "n", "accepted", "refused")}
+    return {str(taught["name"]): kept | {"prior": prior}}
+
+
+def _lora(config: ConsolidationConfig, trained: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {"rank": config.lora.rank, "alpha": config.lora.alpha, "targets": tuple(config.lora.targets)}
+    return settings | {"config_hash": config_hash(config, ["lora"])} | {name: trained[name] for name in _TRAINED}
+
+
+def _tables(config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> NightTables:
+    """What the plots read beside the report."""
+
+    def table(stage: str, name: str, schema: str) -> pa.Table | None:
+        path = inputs[stage].path / f"{name}.parquet"
+        return read_table(path, schema) if path.is_file() else None
+
+    return NightTables(
+        steps=table("lora_train", "steps", STEPS_SCHEMA),
+        gate=table("teach", "gate", GATE_SCHEMA),
+        threshold=config.gate.threshold,
+        replay=table("replay_sample", "replay", REPLAY_SCHEMA),
+    )
+
+
+def _track(
+    run: RunFolder, config: ConsolidationConfig, report: Report, steps: pa.Table | None, files: list[Path]
+) -> str | None:
+    """Log figures, loss curve and files to the night's MLflow run; returns its id."""
+    tracker = open_tracker(config, run.path)
+    tracker.log_metrics(report.to_json())
+    if steps is not None:
+        tracker.log_steps(steps)
+    plots = [file for file in files if file.suffix == ".png"]
+    tracker.log_artifacts([file for file in files if file.suffix != ".png"])
+    tracker.log_artifacts(plots, "plots")
+    tracker.log_artifacts([run.path / "config.yaml"])
+    tracker.finish("FINISHED")
+    return tracker.run_id

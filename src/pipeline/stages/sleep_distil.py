@@ -1,0 +1,95 @@
+"""Stage ``sleep_distil``: from what is replayed to what sleep trains on, with the frozen base as its own teacher.
+
+Writes ``targets`` (schema targets/1): forms of every replayed fact, memory-ON soft targets where the teacher is right,
+and rehearsal that the base wrote itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipeline.artifacts import RunFolder, StageResult, read_table
+from pipeline.config import ConsolidationConfig
+from pipeline.progress import Progress
+from pipeline.replay.sample import REPLAY_SCHEMA
+from pipeline.stages.feedback import write_feedback
+from pipeline.stages.memory import open_store
+from pipeline.stages.order import opened
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episode import Episode, forms_of
+from pipeline.stores.retriever import StoreRetriever
+from pipeline.suites.rehearsal import load_rehearsal
+from pipeline.suites.sanity import load_sanity
+from pipeline.suites.types import Fact
+
+TARGETS_SCHEMA = "targets/1"
+
+
+def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: ``persist_store`` and ``replay_sample``.
+        progress: Reports parts of the work.
+
+    Raises:
+        ModelError: The language model is absent.
+        StoreError: The store was written by another encoder.
+    """
+    with opened(run, config, "sleep_distil", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        from pipeline.language.models import load_for_evaluation
+        from pipeline.language.rows import rows_table
+        from pipeline.language.study import count_rewrites
+        from pipeline.language.targets import Rehearsal, build_targets, count_kinds, teacher_share
+
+        encoder = SentenceEncoder(config.encoder)
+        store = open_store(run, inputs["persist_store"], config.store, encoder)
+        replay = read_table(inputs["replay_sample"].path / "replay.parquet", REPLAY_SCHEMA)
+        replayed = dict.fromkeys(replay.column("episode_id").to_pylist())
+        episodes = {row.episode_id: row for row in store.episodes.rows}
+        facts = [replayed_fact(episodes[name]) for name in replayed]
+        donors = sorted({row.subject for row in store.episodes.rows if row.subject})
+        retriever = StoreRetriever(store, encoder)
+        progress.phase("loading the model")
+        lm = load_for_evaluation(config.model)
+        rehearsal = Rehearsal(load_rehearsal(), load_sanity())
+        rows = build_targets(lm, facts, donors, rehearsal, retriever, config.distil, config.seed, phase_of(progress))
+        stage.write_table("targets", rows_table(rows), TARGETS_SCHEMA)
+        write_feedback(stage, retriever.usage, {})
+        stage.metrics = {
+            "rows": len(rows),
+            "kinds": count_kinds(rows),
+            "base_rewrites": count_rewrites(facts, rows, config.distil.base_rewrites),
+            "teacher_right": teacher_share(rows),
+            "retrieval": {"requests": retriever.requests, "hits": retriever.hits},
+            "model_digest": lm.digest,
+        }
+    return stage.result
+
+
+def replayed_fact(episode: Episode) -> Fact:
+    """A stored episode as a fact with its train and probe questions."""
+    forms = forms_of(episode.forms, episode.episode_id)
+    return Fact(
+        id=episode.episode_id,
+        text=episode.text,
+        session=episode.session,
+        subject=episode.subject,
+        relation=episode.relation,
+        statements=forms.statements,
+        questions=forms.questions,
+    )
+
+
+def phase_of(progress: Progress) -> Callable[[str, int], Callable[[int], None]]:
+    """Announce parts of the work through a progress bar."""
+
+    def phase(description: str, total: int) -> Callable[[int], None]:
+        progress.phase(description, total)
+        return progress.advance
+
+    return phase

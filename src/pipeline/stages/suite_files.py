@@ -1,0 +1,61 @@
+"""A suite on disk, one questions file a split, so that a reader of train questions never opens the test questions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.artifacts import RunFolder, Stage, read_table, stage_results
+from pipeline.suites.table import questions_of, suite_of, suite_tables
+from pipeline.suites.types import Question, Split, Suite
+
+SPLITS: tuple[Split, ...] = ("train", "probe", "test")
+_ORDER = "order"  # place in the suite, so that the files join again in the original order
+
+
+def write_suite(stage: Stage, suite: Suite) -> None:
+    """Write ``suite``, ``facts`` and ``questions-<split>`` tables into a stage."""
+    tables = suite_tables(suite)
+    stage.write_table("suite", tables["suite"], "suite/1")
+    stage.write_table("facts", tables["facts"], "facts/1")
+    questions = tables["questions"]
+    numbered = questions.append_column(_ORDER, pa.array(range(questions.num_rows), pa.int32()))
+    for split in SPLITS:
+        stage.write_table(f"questions-{split}", numbered.filter(pc.field("split") == split), "questions/1")
+
+
+def read_suite(folder: Path) -> Suite:
+    """The suite that `write_suite` wrote into the stage folder ``teach``, every split included.
+
+    Raises:
+        ArtifactError: A file is missing, or of another schema.
+    """
+    parts = [read_table(folder / f"questions-{split}.parquet", "questions/1") for split in SPLITS]
+    questions = pa.concat_tables(parts).sort_by(_ORDER).drop_columns([_ORDER])
+    return suite_of(
+        {
+            "suite": read_table(folder / "suite.parquet", "suite/1"),
+            "facts": read_table(folder / "facts.parquet", "facts/1"),
+            "questions": questions,
+        }
+    )
+
+
+def read_questions(folder: Path, split: Split) -> tuple[Question, ...]:
+    """The taught questions of one split, from its own file alone."""
+    table = read_table(folder / f"questions-{split}.parquet", "questions/1")
+    return questions_of(table.filter(pc.field("arm") == "taught"))
+
+
+def example_question(run: RunFolder) -> Question | None:
+    """A plain taught question that a person can try on a finished run: a test question if there is one."""
+    taught = stage_results(run).get("teach")
+    if taught is None:
+        return None
+    for split in reversed(SPLITS):
+        for question in read_questions(taught.path, split):
+            if question.style == "question" and question.system is None and not question.history:
+                return question
+    return None

@@ -1,0 +1,42 @@
+"""External memory: the episodic store, its sentence encoder, its write gate, and retrieval for memory-ON prompts."""
+
+from pipeline.stores.encoder import SentenceEncoder
+from pipeline.stores.episode import EPISODE_SCHEMA, Episode, Episodes, Forms, episode_of, forms_of, from_table, to_table
+from pipeline.stores.episodic import Completion, Counters, EncoderIdentity, EpisodicStore, Recollection, WriteReport
+from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, decisions_table, judge, squash_surprise
+from pipeline.stores.persistence import load, metadata_of, save
+from pipeline.stores.retriever import FixedRetriever, StoreRetriever, TextEncoder
+from pipeline.stores.sparse import Expansion, InvertedIndex, SparseCode
+
+__all__ = [
+    "EPISODE_SCHEMA",
+    "GATE_SCHEMA",
+    "SURPRISE_CONTEXT",
+    "Completion",
+    "Counters",
+    "EncoderIdentity",
+    "Episode",
+    "Episodes",
+    "EpisodicStore",
+    "Expansion",
+    "FixedRetriever",
+    "Forms",
+    "GateDecision",
+    "InvertedIndex",
+    "Recollection",
+    "SentenceEncoder",
+    "SparseCode",
+    "StoreRetriever",
+    "TextEncoder",
+    "WriteReport",
+    "decisions_table",
+    "episode_of",
+    "forms_of",
+    "from_table",
+    "judge",
+    "load",
+    "metadata_of",
+    "save",
+    "squash_surprise",
+    "to_table",
+]

@@ -1,0 +1,242 @@
+"""One remembered event, many of them with their keys, and their Parquet form (schema ``episodes/1``)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import StoreError
+from pipeline.stores.sparse import Expansion, InvertedIndex, SparseCode
+from pipeline.suites.types import Fact, Question
+
+EPISODE_SCHEMA = "episodes/1"
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One row of the episodic store.
+
+    Attributes:
+        episode_id: The fact's id, unique within its session.
+        session: The wake session.
+        text: The event as experienced; what retrieval returns.
+        digest: SHA-256 (hex) of everything that training may learn from it; never of test questions.
+        subject: Whom or what the event is about.
+        relation: What its questions ask.
+        source: Where it came from, for example ``suite:episodic`` or a file name.
+        created: Wake step, counted from 0 within its session.
+        reward: Whether it was rewarding.
+        pin: Whether a user pinned it; such a row neither decays nor is pruned.
+        consolidate: Whether sleep may replay it; False for distractors.
+        forms: JSON of statements, train and probe questions; see :func:`forms_of`.
+        version: 1, and one more each time the same id came with another digest.
+        surprise: Squashed surprise at writing, 0..1.
+        novelty: Novelty at writing, 0..1.
+        gate_score: The gate's S.
+        accepted: The gate's verdict; a row can be kept although refused (``gate.enforce=false``).
+        salience: 0..1, from the gate's score, halving over ``store.half_life_nights``.
+        usage: How often retrieval used it.
+        stage: Step on the ladder of spaced replay.
+        due: First night in which it is due again.
+        passes: Probe questions passed with the memory off; 0 means not consolidated yet.
+    """
+
+    episode_id: str
+    session: str
+    text: str
+    digest: str
+    subject: str = ""
+    relation: str = "fact"
+    source: str = ""
+    created: int = 0
+    reward: bool = False
+    pin: bool = False
+    consolidate: bool = True
+    forms: str = '{"questions": [], "statements": []}'
+    version: int = 1
+    surprise: float = 0.0
+    novelty: float = 0.0
+    gate_score: float = 0.0
+    accepted: bool = False
+    salience: float = 0.0
+    usage: float = 0.0
+    stage: int = 0
+    due: int = 0
+    passes: int = 0
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """(session, id): what the same event has in common over its versions."""
+        return (self.session, self.episode_id)
+
+
+@dataclass(frozen=True)
+class Forms:
+    """What may be replayed of one episode: statements, train questions, and the probe question."""
+
+    statements: tuple[str, ...]
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """n episodes with their keys.
+
+    Attributes:
+        rows: The episodes.
+        keys: Dense unit vectors, shape (n, dimension), float32.
+        code: Their sparse codes.
+        expansion: Units of the sparse code.
+    """
+
+    rows: tuple[Episode, ...]
+    keys: NDArray[np.float32]
+    code: SparseCode
+    expansion: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def index(self) -> InvertedIndex:
+        """Inverted index over the sparse codes."""
+        return InvertedIndex(self.code, self.expansion)
+
+    def select(self, rows: Sequence[int]) -> Episodes:
+        """The rows of these numbers, in this order."""
+        chosen = np.asarray(rows, dtype=np.intp)
+        return Episodes(tuple(self.rows[i] for i in rows), self.keys[chosen], self.code[chosen], self.expansion)
+
+    def join(self, other: Episodes) -> Episodes:
+        """These rows, then those of ``other``."""
+        return Episodes(
+            self.rows + other.rows,
+            np.concatenate([self.keys, other.keys]),
+            SparseCode.concatenate(self.code, other.code),
+            self.expansion,
+        )
+
+    @staticmethod
+    def of(rows: Sequence[Episode], keys: NDArray[np.float32], expansion: Expansion) -> Episodes:
+        """Episodes with the codes of their dense ``keys``, shape (n, dimension)."""
+        return Episodes(tuple(rows), np.asarray(keys, np.float32), expansion.encode(keys), expansion.units)
+
+    @staticmethod
+    def empty(expansion: Expansion) -> Episodes:
+        """No episodes."""
+        keys = np.zeros((0, expansion.dimension), np.float32)
+        return Episodes((), keys, SparseCode.empty(expansion.active), expansion.units)
+
+
+def episode_of(fact: Fact, *, source: str, created: int, session: str | None = None) -> Episode:
+    """The candidate episode of one fact; test questions stay behind.
+
+    Args:
+        fact: A fact of a suite or of the user's file.
+        source: Where it came from.
+        created: Wake step.
+        session: Replaces the fact's own session.
+    """
+    forms = _forms_json(fact)
+    learnt = [fact.text, fact.subject, fact.relation, fact.reward, fact.pin, fact.consolidate, forms]
+    return Episode(
+        episode_id=fact.id,
+        session=session or fact.session,
+        text=fact.text,
+        digest=hashlib.sha256(json.dumps(learnt, ensure_ascii=False).encode("utf-8", "surrogatepass")).hexdigest(),
+        subject=fact.subject,
+        relation=fact.relation,
+        source=source,
+        created=created,
+        reward=fact.reward,
+        pin=fact.pin,
+        consolidate=fact.consolidate,
+        forms=forms,
+    )
+
+
+def forms_of(forms: str, item_id: str) -> Forms:
+    """Reads the ``forms`` column of the episode ``item_id`` back."""
+    stored = json.loads(forms)
+    questions = tuple(
+        Question(
+            **{
+                **question,
+                "item_id": item_id,
+                "aliases": tuple(question["aliases"]),
+                "history": tuple((user, assistant) for user, assistant in question["history"]),
+            }
+        )
+        for question in stored["questions"]
+    )
+    return Forms(tuple(stored["statements"]), questions)
+
+
+def _forms_json(fact: Fact) -> str:
+    names = [field.name for field in fields(Question) if field.name != "item_id"]
+    questions = [
+        {name: getattr(question, name) for name in names} for question in fact.questions if question.split != "test"
+    ]
+    return json.dumps({"questions": questions, "statements": fact.statements}, sort_keys=True, ensure_ascii=False)
+
+
+_COLUMN_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+_COLUMNS = {field.name: _COLUMN_TYPES[str(field.type)] for field in fields(Episode)}
+
+
+def to_table(episodes: Episodes) -> pa.Table:
+    """One row per episode: the fields of :class:`Episode`, then ``key``, ``code`` and ``activity`` as lists."""
+    columns: dict[str, Any] = {
+        name: pa.array([getattr(row, name) for row in episodes.rows], kind) for name, kind in _COLUMNS.items()
+    }
+    columns["key"] = _lists(episodes.keys, pa.float32())
+    columns["code"] = _lists(episodes.code.units, pa.int32())
+    columns["activity"] = _lists(episodes.code.activity, pa.float32())
+    return pa.table(columns)
+
+
+def from_table(table: pa.Table, expansion: Expansion) -> Episodes:
+    """Reads :func:`to_table` back; codes of another width are made anew from the dense keys.
+
+    Raises:
+        StoreError: A column is missing, or keys have another length than the encoder's vectors.
+    """
+    missing = sorted({*_COLUMNS, "key", "code", "activity"} - set(table.column_names))
+    if missing:
+        raise StoreError(f"episodes table: expected schema {EPISODE_SCHEMA}, column(s) {', '.join(missing)} missing")
+    if table.num_rows == 0:
+        return Episodes.empty(expansion)
+    values = {name: table.column(name).to_pylist() for name in _COLUMNS}
+    rows = tuple(Episode(**dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True))
+    keys = _matrix(table, "key").astype(np.float32)
+    if keys.shape[1] != expansion.dimension:
+        raise StoreError(f"episodes table: expected keys of length {expansion.dimension}, found {keys.shape[1]}")
+    units = _matrix(table, "code").astype(np.int32)
+    if units.shape[1] != expansion.active or units.max(initial=0) >= expansion.units:
+        return Episodes.of(rows, keys, expansion)
+    return Episodes(rows, keys, SparseCode(units, _matrix(table, "activity").astype(np.float32)), expansion.units)
+
+
+def _lists(matrix: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """A (n, width) matrix as a list column."""
+    count, width = matrix.shape
+    offsets = pa.array(np.arange(0, (count + 1) * width, width, dtype=np.int32)[: count + 1], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(matrix).reshape(-1), kind))
+
+
+def _matrix(table: pa.Table, column: str) -> NDArray[Any]:
+    """A list column of equal lengths as a (n, width) matrix."""
+    lists = table.column(column).combine_chunks()
+    if isinstance(lists, pa.ChunkedArray):
+        lists = pa.concat_arrays(lists.chunks)
+    flat = lists.flatten().to_numpy(zero_copy_only=False)
+    if table.num_rows == 0 or len(flat) % table.num_rows:
+        raise StoreError(f"episodes table: column {column!r} holds lists of unequal length")
+    matrix: NDArray[Any] = flat.reshape(table.num_rows, -1)
+    return matrix

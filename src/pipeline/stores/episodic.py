@@ -1,0 +1,298 @@
+"""The episodic store (hippocampus): writes once, recalls by sparse key and exact cosine, completes partial cues.
+
+Recall has two steps. The sparse key nominates the ``candidates`` episodes whose codes have the largest cosine to the
+cue's; the exact cosine of the dense vectors then ranks them. A store of at most that many episodes is ranked whole.
+
+    store = EpisodicStore("day-01", StoreConfig(), EncoderIdentity("embedded", encoder.digest, 384))
+    judged, decisions = judge(store.candidates(rows, encoder.encode(texts)), nats, store.episodes, GateConfig())
+    store.write(judged, enforce=False)
+    store.recall(encoder.encode(["Where did Mona Hale buy the lantern?"]), k=3)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config import StoreConfig
+from pipeline.errors import StoreError
+from pipeline.stores import hopfield, upkeep
+from pipeline.stores.episode import Episode, Episodes
+from pipeline.stores.sparse import Expansion, InvertedIndex, largest
+
+
+@dataclass(frozen=True)
+class EncoderIdentity:
+    """Which encoder made the keys: its name, the SHA-256 of its weights (hex), and the length of its vectors."""
+
+    name: str
+    digest: str
+    dimension: int
+
+
+@dataclass
+class Counters:
+    """What happened to a store since it was founded; saved with it.
+
+    ``recalls`` counts queries, ``hits`` those that a retriever judged answered.
+    """
+
+    writes: int = 0
+    reused: int = 0
+    replaced: int = 0
+    refused: int = 0
+    recalls: int = 0
+    hits: int = 0
+    pruned: int = 0
+    forgotten: int = 0
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    """Ids by what became of them; ``evicted`` made room when the store was full."""
+
+    written: tuple[str, ...]
+    reused: tuple[str, ...]
+    replaced: tuple[str, ...]
+    refused: tuple[str, ...]
+    evicted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Recollection:
+    """One recalled episode and the cosine of its key to the query."""
+
+    episode: Episode
+    score: float
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A completed cue: the dense unit vector, the episode with the largest share in it, and that share."""
+
+    vector: NDArray[np.float32]
+    episode: Episode
+    share: float
+
+
+class EpisodicStore:
+    """Episodes of one named store, in memory; `pipeline.stores.persistence` saves and loads it.
+
+    Args:
+        session: Name of the store; single episodes may carry other session names.
+        config: Sparse code, completion, decay, capacity.
+        encoder: Who makes its keys.
+    """
+
+    def __init__(self, session: str, config: StoreConfig, encoder: EncoderIdentity) -> None:
+        self.session = session
+        self.config = config
+        self.encoder = encoder
+        self.expansion = Expansion(encoder.dimension, config.expansion, config.active, config.projection_seed)
+        self.counters = Counters()
+        self.night = 0
+        self.folded_runs: tuple[str, ...] = ()
+        self._episodes = Episodes.empty(self.expansion)
+        self._index: InvertedIndex | None = None
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    @property
+    def episodes(self) -> Episodes:
+        """All rows with their keys, oldest first."""
+        return self._episodes
+
+    @episodes.setter
+    def episodes(self, episodes: Episodes) -> None:
+        self._episodes = episodes
+        self._index = None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The counters by name."""
+        return asdict(self.counters)
+
+    def find(self, session: str, episode_id: str) -> Episode | None:
+        """The current version of one episode, or None."""
+        return next((row for row in self._episodes.rows if row.identity == (session, episode_id)), None)
+
+    def candidates(self, rows: Sequence[Episode], vectors: NDArray[np.float32]) -> Episodes:
+        """``rows`` with this store's keys for their dense ``vectors`` of shape (n, dimension); writes nothing."""
+        return Episodes.of(rows, self._checked(vectors), self.expansion)
+
+    def write(self, candidates: Episodes, *, enforce: bool) -> WriteReport:
+        """Takes in judged candidates, idempotently by (session, id, digest).
+
+        The same digest is reused, untouched and whatever the gate says; another digest replaces the old version
+        and starts its schedule anew; the rest is appended, unless ``enforce`` is set and the gate refused it.
+
+        Raises:
+            StoreError: One id stands for different content, or for episodes of two sessions.
+        """
+        _refuse_ambiguous_ids(self._episodes.rows, candidates.rows)
+        position = {row.identity: i for i, row in enumerate(self._episodes.rows)}
+        taken: list[int] = []  # rows of candidates to append
+        leaving: set[int] = set()  # rows of the store that a new version replaces
+        told: dict[str, list[str]] = {"written": [], "reused": [], "replaced": [], "refused": []}
+        rows = list(candidates.rows)
+        seen: set[tuple[str, str]] = set()
+        for i, row in enumerate(rows):
+            at = position.get(row.identity)
+            old = None if at is None else self._episodes.rows[at]
+            if row.identity in seen or (old is not None and old.digest == row.digest):
+                told["reused"].append(row.episode_id)
+            elif enforce and not row.accepted:
+                told["refused"].append(row.episode_id)
+            else:
+                if at is not None and old is not None:
+                    leaving.add(at)
+                    rows[i] = replace(row, version=old.version + 1)
+                told["written" if old is None else "replaced"].append(row.episode_id)
+                taken.append(i)
+            seen.add(row.identity)
+        staying = [i for i in range(len(self)) if i not in leaving]
+        self.episodes = self._episodes.select(staying).join(replace(candidates, rows=tuple(rows)).select(taken))
+        evicted = self._evict()
+        self.counters.writes += len(taken)
+        for name in ("reused", "replaced", "refused"):
+            setattr(self.counters, name, getattr(self.counters, name) + len(told[name]))
+        return WriteReport(**{name: tuple(ids) for name, ids in told.items()}, evicted=evicted)
+
+    def recall(self, vectors: NDArray[np.float32], k: int) -> list[list[Recollection]]:
+        """The ``k`` episodes with the largest cosine to each dense query, best first; ties go to the older one.
+
+        Args:
+            vectors: Queries, shape (m, dimension), rows of length one.
+            k: At least 1; fewer come back when the store holds fewer.
+
+        Raises:
+            StoreError: The store is empty, ``vectors`` have another length than its keys, or ``k`` is below 1.
+        """
+        self._refuse_empty()
+        if k < 1:
+            raise StoreError(f"expected k of at least 1, found {k}")
+        self.counters.recalls += len(self._checked(vectors))
+        found = []
+        for vector, near in zip(vectors, self._nominated(vectors, k), strict=True):
+            scores = self._episodes.keys[near] @ vector  # (candidates,)
+            best = largest(scores, k)
+            found.append([Recollection(self._episodes.rows[near[i]], float(scores[i])) for i in best])
+        return found
+
+    def complete(self, cue: NDArray[np.float32]) -> Completion:
+        """Completes a partial or noisy dense cue of shape (dimension,) by one Hopfield step.
+
+        Raises:
+            StoreError: The store is empty, or the cue has another length than its keys.
+        """
+        self._refuse_empty()
+        vector, shares = hopfield.complete(
+            self._checked(cue[np.newaxis])[0], self._episodes.keys, self.config.hopfield_beta
+        )
+        best = int(shares.argmax())
+        return Completion(vector, self._episodes.rows[best], float(shares[best]))
+
+    def count_hits(self, hits: int) -> None:
+        """Adds queries that a retriever judged answered."""
+        self.counters.hits += hits
+
+    def forget(self, session: str, episode_id: str) -> bool:
+        """Deletes one episode; False when there is none."""
+        rows = self._episodes.rows
+        staying = [i for i, row in enumerate(rows) if row.identity != (session, episode_id)]
+        forgotten = len(rows) - len(staying)
+        self.episodes = self._episodes.select(staying)
+        self.counters.forgotten += forgotten
+        return forgotten > 0
+
+    def decay(self, nights: int = 1) -> None:
+        """Lets ``nights`` pass: salience halves every ``half_life_nights``; pinned episodes do not decay."""
+        self.night += nights
+        self._set_rows(upkeep.decayed(self._episodes.rows, nights, self.config.half_life_nights))
+
+    def prune(self) -> tuple[str, ...]:
+        """Drops episodes below ``prune_below``, save pinned and not yet consolidated ones; returns their ids."""
+        rows = self._episodes.rows
+        faded = [i for i, row in enumerate(rows) if upkeep.prunable(row) and row.salience < self.config.prune_below]
+        return self._drop(faded)
+
+    def fold_feedback(
+        self, usage: Mapping[str, float], probes: Mapping[str, bool], run_id: str, *, night: int | None = None
+    ) -> bool:
+        """Takes in what one run reported, once: False, and nothing changes, when ``run_id`` was folded before.
+
+        Args:
+            usage: Retrievals by episode id.
+            probes: Whether the probe question was answered with the memory off, by episode id.
+            run_id: The run that reports.
+            night: The night it belongs to; None is the store's current night.
+        """
+        if run_id in self.folded_runs:
+            return False
+        self._set_rows(upkeep.folded(self._episodes.rows, usage, probes, self.night if night is None else night))
+        self.folded_runs = (*self.folded_runs, run_id)
+        return True
+
+    def _nominated(self, vectors: NDArray[np.float32], k: int) -> list[NDArray[np.intp]]:
+        """For each query the numbers of the episodes to rank, ascending."""
+        room = max(k, self.config.candidates)
+        if len(self) <= room:
+            return [np.arange(len(self))] * len(vectors)
+        if self._index is None:
+            self._index = self._episodes.index()
+        codes = self.expansion.encode(vectors)
+        overlaps = (self._index.cosine(*code) for code in zip(codes.units, codes.activity, strict=True))
+        return [np.sort(largest(overlap, room)) for overlap in overlaps]
+
+    def _evict(self) -> tuple[str, ...]:
+        """Makes room down to ``max_items``: least salient first, never pinned or not yet consolidated episodes."""
+        rows = self._episodes.rows
+        over = max(0, len(rows) - self.config.max_items)
+        ranked = sorted((row.salience, i) for i, row in enumerate(rows) if upkeep.prunable(row))
+        return self._drop([i for _, i in ranked[:over]])
+
+    def _drop(self, numbers: Sequence[int]) -> tuple[str, ...]:
+        if not numbers:
+            return ()
+        gone = set(numbers)
+        names = tuple(self._episodes.rows[i].episode_id for i in sorted(gone))
+        self.episodes = self._episodes.select([i for i in range(len(self)) if i not in gone])
+        self.counters.pruned += len(names)
+        return names
+
+    def _set_rows(self, rows: Sequence[Episode]) -> None:
+        """Changes values of rows; keys and index stay."""
+        self._episodes = replace(self._episodes, rows=tuple(rows))
+
+    def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        if vectors.ndim != 2 or vectors.shape[1] != self.encoder.dimension:
+            raise StoreError(f"expected vectors of shape (n, {self.encoder.dimension}), found {vectors.shape}")
+        return vectors
+
+    def _refuse_empty(self) -> None:
+        if not len(self):
+            raise StoreError(
+                f"the episodic store of session {self.session!r} is empty, so nothing can be recalled; "
+                f"teach it first: engram teach FILE --session {self.session}"
+            )
+
+
+def _refuse_ambiguous_ids(stored: Sequence[Episode], rows: Sequence[Episode]) -> None:
+    """Feedback names episodes by id alone, so an id belongs to one session, and to one content per writing."""
+    sessions = {row.episode_id: row.session for row in stored}
+    digests: dict[str, str] = {}
+    for row in rows:
+        if sessions.setdefault(row.episode_id, row.session) != row.session:
+            raise StoreError(
+                f"id {row.episode_id!r} stands for episodes of two sessions, {sessions[row.episode_id]!r} and "
+                f"{row.session!r}, in one store; give each fact its own id, or each session its own store"
+            )
+        if digests.setdefault(row.episode_id, row.digest) != row.digest:
+            raise StoreError(
+                f"id {row.episode_id!r} of session {row.session!r} comes twice with different content; "
+                "give each fact its own id"
+            )

@@ -1,0 +1,48 @@
+"""What time and feedback do to episodes: decay, pruning, usage, and the ladder of spaced replay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pipeline.stores.episode import Episode
+
+INTERVALS = (1, 2, 4, 8)
+"""Nights until an episode is due again, by its stage (expanding intervals, consolidation.md section 4)."""
+
+
+def decayed(rows: Sequence[Episode], nights: float, half_life: float) -> list[Episode]:
+    """Rows with salience times 0.5 ** (nights / half_life); pinned rows as they were."""
+    factor = 0.5 ** (nights / half_life)
+    return [row if row.pin else replace(row, salience=row.salience * factor) for row in rows]
+
+
+def prunable(row: Episode) -> bool:
+    """Whether a row may be dropped: not pinned, and not waiting for its first consolidation."""
+    waiting = row.consolidate and row.passes == 0
+    return not row.pin and not waiting
+
+
+def folded(
+    rows: Sequence[Episode], usage: Mapping[str, float], probes: Mapping[str, bool], night: int
+) -> list[Episode]:
+    """Rows after one run's feedback.
+
+    Args:
+        rows: Episodes.
+        usage: Retrievals by episode id, added to ``usage``.
+        probes: Probe outcomes by episode id. A pass moves one stage up and counts; a failure moves one stage down.
+        night: The night of that run; the next due night is counted from it.
+    """
+    return [_probed(replace(row, usage=row.usage + usage.get(row.episode_id, 0)), probes, night) for row in rows]
+
+
+def _probed(row: Episode, probes: Mapping[str, bool], night: int) -> Episode:
+    passed = probes.get(row.episode_id)
+    if passed is None:
+        return row
+    if not passed:
+        return replace(row, stage=max(row.stage - 1, 0), due=night + 1)
+    first = row.passes == 0
+    stage = 0 if first else min(row.stage + 1, len(INTERVALS) - 1)
+    return replace(row, stage=stage, passes=row.passes + 1, due=night + INTERVALS[stage])

@@ -1,0 +1,40 @@
+"""Values dealt like cards: near-uniform, without replacement, in an order that only a label decides."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from pipeline.errors import DataError
+
+_T = TypeVar("_T")
+
+
+class Deck(Generic[_T]):
+    """Values dealt without replacement; an empty deck is filled and shuffled again."""
+
+    def __init__(self, values: Sequence[_T], label: str) -> None:
+        """Args: values to deal; a label that seeds the order (SHA-512 of the text, the same on any machine)."""
+        self._values = list(values)
+        self._random = random.Random(label)
+        self._cards: list[_T] = []
+
+    def draw(self, accept: Callable[[_T], bool] = lambda value: True) -> _T:
+        """Deal the next acceptable value; the ones passed over keep their place.
+
+        Raises:
+            DataError: No value is acceptable.
+        """
+        for refill in (True, False):
+            for position, card in enumerate(self._cards):
+                if accept(card):
+                    return self._cards.pop(position)
+            if refill:
+                fresh = list(self._values)
+                self._random.shuffle(fresh)
+                self._cards.extend(fresh)
+        raise DataError(
+            f"the episodic generator ran out of unused combinations (a slot of {len(self._values)} values); "
+            "ask for a smaller suite.n"
+        )

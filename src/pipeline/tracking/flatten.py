@@ -1,0 +1,57 @@
+"""Nested figures as flat names, the same dotted ones as in ``report.json``."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9_\-. :/]")
+PARAM_LENGTH = 6000  # MLflow's limit of a parameter value, characters
+
+
+def metric_name(name: str) -> str:
+    """The name with what MLflow does not allow replaced by ``_``."""
+    return _FORBIDDEN.sub("_", name)
+
+
+def flat_metrics(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Every finite number of nested figures by its dotted name.
+
+    Booleans become 0 or 1, an interval becomes ``.low`` and ``.high``, and rows with a ``name`` (guards) go under their
+    name. Texts, and figures that were not measured, are left out.
+    """
+    flat: dict[str, float] = {}
+    for key, value in figures.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping):
+            flat |= flat_metrics(value, name)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            flat[metric_name(name)] = float(value)
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            flat |= _flat_sequence(value, name)
+    return flat
+
+
+def _flat_sequence(values: Sequence[Any], name: str) -> dict[str, float]:
+    if len(values) == 2 and all(isinstance(bound, int | float) for bound in values):
+        return flat_metrics({"low": values[0], "high": values[1]}, name)
+    rows = {row["name"]: {k: v for k, v in row.items() if k != "name"} for row in values if _is_named(row)}
+    return flat_metrics(rows, name)
+
+
+def _is_named(row: Any) -> bool:
+    return isinstance(row, Mapping) and "name" in row
+
+
+def flat_params(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Every setting of a nested configuration as text by its dotted name."""
+    flat: dict[str, str] = {}
+    for key, value in config.items():
+        name = f"{prefix}.{key}" if prefix else str(key)
+        if isinstance(value, Mapping) and value:
+            flat |= flat_params(value, name)
+        else:
+            flat[metric_name(name)] = str(value)[:PARAM_LENGTH]
+    return flat

@@ -1,0 +1,113 @@
+"""The model registry: adapters as versions, ``challenger`` before the verdict, ``champion`` after it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlparse
+
+from pipeline.artifacts import digest_tree
+from pipeline.config import TrackingConfig
+from pipeline.errors import ArtifactError
+from pipeline.tracking.store import open_client, quietly, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+PATH_TAG, DIGEST_TAG, GATE_TAG = "engram.path", "engram.digest", "gate"
+
+
+def register(client: MlflowClient, root: Path, run_id: str, adapter: Path, name: str, artifact_uri: str) -> int:
+    """Register an adapter whose files already lie below the run's artifacts; the same one of the same run only once.
+
+    Returns:
+        Its version, which now is the ``challenger``.
+    """
+    from mlflow.exceptions import MlflowException
+
+    digest = digest_tree(adapter)
+    try:
+        client.create_registered_model(name)
+    except MlflowException:
+        client.get_registered_model(name)  # it exists; anything else is an error
+    for known in client.search_model_versions(f"name = {_quoted(name)}"):
+        if known.run_id == run_id and known.tags.get(DIGEST_TAG) == digest:
+            return int(known.version)
+    tags = {DIGEST_TAG: digest, PATH_TAG: _relative(adapter, root)}
+    created = client.create_model_version(name, source=artifact_uri, run_id=run_id, tags=tags)
+    client.set_registered_model_alias(name, CHALLENGER, created.version)
+    return int(created.version)
+
+
+def move_champion(client: MlflowClient, name: str, version: int) -> None:
+    """Point ``champion`` at a version; going back to an earlier one is the same call."""
+    client.set_model_version_tag(name, str(version), GATE_TAG, "passed")
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def champion_version(client: MlflowClient, name: str) -> int | None:
+    """The version that ``champion`` points at, if any."""
+    found = _champion(client, name)
+    return int(found.version) if found is not None else None
+
+
+def champion_path(client: MlflowClient, root: Path, name: str) -> Path | None:
+    """The folder of the champion's adapter: in its run if that is still there, else the registry's copy.
+
+    Raises:
+        ArtifactError: Neither is there, or the files differ from what was registered.
+    """
+    found = _champion(client, name)
+    if found is None:
+        return None
+    source = urlparse(found.source)
+    candidates = [root / str(found.tags.get(PATH_TAG, "-"))]
+    if source.scheme == "file":
+        candidates.append(Path(unquote(source.path)))
+    for path in candidates:
+        if path.is_dir():
+            if digest_tree(path) != found.tags.get(DIGEST_TAG):
+                raise ArtifactError(f"{path}: differs from version {found.version} of {name}, which was registered")
+            return path
+    raise ArtifactError(
+        f"champion of {name} (version {found.version}): no adapter at {candidates[0]} or {found.source}"
+    )
+
+
+def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _relative(path: Path, root: Path) -> str:
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name)
+
+
+def champion(config: TrackingConfig, root: Path, name: str) -> Path | None:
+    """The champion's adapter without opening a run: for ``engram ask`` and continuing nights.
+
+    Returns:
+        Its folder; None when nothing was promoted yet, or tracking is off.
+    """
+    uri = tracking_uri(config, root)
+    if not config.enabled or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()):
+        return None
+    client = open_client(uri)
+    with quietly(uri):
+        return champion_path(client, root, name)

@@ -1,0 +1,116 @@
+"""What all tasks share: open the run, rebuild the inputs, call the stage, hand on a path and a digest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.cache_policies import NO_CACHE
+
+from pipeline.artifacts import RunFolder, StageResult
+from pipeline.config import ConsolidationConfig
+from pipeline.progress import Progress, Silent
+from pipeline.tracking.flatten import flat_metrics
+
+StageFunction = Callable[[RunFolder, ConsolidationConfig, dict[str, StageResult], Progress], StageResult]
+
+OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
+"""Manifests decide what is run again, so Prefect neither caches nor stores results."""
+
+
+def execute(
+    stage: StageFunction, run: str, inputs: Mapping[str, Mapping[str, Any]], progress: Progress | None
+) -> dict[str, Any]:
+    """Call one stage function.
+
+    Args:
+        stage: ``pipeline.stages.<name>.run``.
+        run: Path of the run's folder.
+        inputs: Results of earlier stages as dictionaries.
+        progress: Where to report; None means a Prefect progress artifact when there is a task run, else silence.
+    """
+    folder = RunFolder.at(Path(run))
+    config = folder.config()
+    if not isinstance(config, ConsolidationConfig):
+        raise TypeError(f"{run} is a run of flow {config.flow}, expected consolidation")
+    results = {name: StageResult.from_dict(values) for name, values in inputs.items()}
+    result = stage(folder, config, results, progress or prefect_progress())
+    if progress is None:
+        publish_figures(result)
+    return result.to_dict()
+
+
+def publish_figures(result: StageResult) -> None:
+    """Show a stage's figures as a Markdown artifact in Prefect's UI; nothing happens outside of a task run."""
+    from prefect.artifacts import create_markdown_artifact
+    from prefect.context import TaskRunContext
+
+    if TaskRunContext.get() is None:
+        return
+    figures = {"worker": result.worker, "seconds": result.seconds, "reused": result.cached}
+    rows = {**figures, **flat_metrics(result.metrics)}
+    lines = [f"## {result.stage}", "", f"`{result.path}`", "", "| figure | value |", "|---|---|"]
+    lines += [
+        f"| {name} | {value:.4g} |" if isinstance(value, float) else f"| {name} | {value} |"
+        for name, value in rows.items()
+    ]
+    with suppress(Exception):  # the UI is a convenience, the night is not
+        create_markdown_artifact("\n".join(lines), key=result.stage.replace("_", "-"))
+
+
+def prefect_progress() -> Progress:
+    """A progress artifact of the current task run, or silence outside of one."""
+    from prefect.context import TaskRunContext
+
+    context = TaskRunContext.get()
+    return PrefectProgress(context.task.name) if context else Silent()
+
+
+class PrefectProgress:
+    """Shows a stage's progress in Prefect's UI; writes at most every five seconds, and never fails a stage."""
+
+    INTERVAL = 5.0  # seconds
+
+    def __init__(self, stage: str) -> None:
+        self._key = f"{stage.replace('_', '-')}-progress"
+        self._artifact: UUID | None = None
+        self._description = stage
+        self._total: int | None = None
+        self._done = 0
+        self._written = 0.0
+
+    def phase(self, description: str, total: int | None = None) -> None:
+        """Begin one part of the stage."""
+        self._description, self._total, self._done = description, total, 0
+        self._write(force=True)
+
+    def advance(self, amount: int = 1) -> None:
+        """Report more units as done."""
+        self._done += amount
+        self._write(force=self._done == self._total)
+
+    def note(self, text: str) -> None:
+        """Live figures go to MLflow; the artifact shows the share alone."""
+
+    def _write(self, force: bool) -> None:
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        now = time.monotonic()
+        if not force and now - self._written < self.INTERVAL:
+            return
+        self._written = now
+        share = 100.0 * self._done / self._total if self._total else 0.0
+        try:
+            if self._artifact is None:
+                created = create_progress_artifact(share, key=self._key, description=self._description)
+                self._artifact = cast(UUID, created)  # the coroutine is for callers inside an event loop
+            else:
+                update_progress_artifact(self._artifact, share, description=self._description)
+        except Exception as error:  # the UI is a convenience, the night is not
+            from prefect.logging import get_run_logger
+
+            get_run_logger().debug("no progress artifact: %s", error)

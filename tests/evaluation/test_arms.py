@@ -1,0 +1,138 @@
+"""Which questions each arm asks, and with which memories."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import replace
+
+import pytest
+
+from pipeline.evaluation.arms import ARMS, Ask, Plan, limit_forms
+from pipeline.evaluation.recall import is_plain, plan_arms, retrieval_usage
+from pipeline.evaluation.scoring import mentions
+from pipeline.suites.types import Suite
+from tests.evaluation.examples import NameRetriever, examine, small_suite
+
+EVERY_RUN = {
+    "pre_off", "memory_on", "post_off", "post_off_probe", "post_off_heldout", "untaught",
+    "near_miss", "post_on", "post_on_conflict", "post_on_new", "memory_swapped",
+}  # fmt: skip
+
+
+def planned(suite: Suite, **options: object) -> Plan:
+    return plan_arms(suite, NameRetriever(suite.taught), **options)  # type: ignore[arg-type]
+
+
+def by_arm(plan: Plan) -> dict[str, list[Ask]]:
+    arms: dict[str, list[Ask]] = defaultdict(list)
+    for ask in plan.asks:
+        arms[ask.arm].append(ask)
+    return arms
+
+
+def test_every_contract_arm_is_asked_in_its_split() -> None:
+    arms = by_arm(planned(small_suite()))
+    assert set(arms) >= EVERY_RUN
+    splits = {arm: {ask.question.split for ask in asks} for arm, asks in arms.items()}
+    assert splits["post_off"] == {"train"}
+    assert {arm for arm, s in splits.items() if s == {"probe"}} == {
+        "post_off_probe", "pre_off_probe", "memory_on_probe", "post_on_probe",
+    }  # fmt: skip
+    assert all(splits[arm] == {"test"} for arm in EVERY_RUN - {"post_off", "post_off_probe"})
+    assert len(arms["pre_off"]) == len(arms["post_off_heldout"]) == 24
+
+
+def test_full_controls_ask_everything() -> None:
+    arms = by_arm(planned(small_suite(), controls="full", secondary_n=2))
+    assert {"shuffled_answers", "format_only"} <= set(arms)
+    assert len(arms["near_miss"]) == len(arms["untaught"]) == len(arms["format_only"]) == 24
+    assert len(arms["memory_on"]) == len(arms["post_on"]) == len(arms["memory_swapped"]) == 16  # plain forms
+    assert len(arms["post_on_conflict"]) == len(arms["post_on_new"]) == 8
+
+
+def test_secondary_arms_are_a_fixed_subset() -> None:
+    suite = small_suite()
+    arms = by_arm(planned(suite, secondary_n=3))
+    for arm in ("near_miss", "post_on", "post_on_conflict", "post_on_new", "memory_swapped", "post_on_probe"):
+        assert max(Counter(ask.question.item_id for ask in arms[arm]).values()) == 1
+        assert len(arms[arm]) == 3
+    assert {a.question for a in arms["post_on"]} == {a.question for a in arms["memory_swapped"]}
+    reversed_suite = replace(suite, taught=suite.taught[::-1], near_miss=suite.near_miss[::-1])
+    again = by_arm(planned(reversed_suite, secondary_n=3))
+    assert {a.question for a in again["near_miss"]} == {a.question for a in arms["near_miss"]}
+    assert {a.question for a in again["post_on"]} == {a.question for a in arms["post_on"]}
+
+
+def test_models_follow_the_arm() -> None:
+    plan = planned(small_suite(), controls="full")
+    assert plan.models == ("base", "post", "shuffled_answers", "format_only")
+    assert {ask.arm for ask in plan.of_model("format_only")} == {"format_only"}
+    assert sum(len(plan.of_model(model)) for model in plan.models) == len(plan.asks)
+    assert {a.arm for a in plan.of_model("base")} == {
+        arm for arm in ARMS if ARMS[arm].model == "base" and arm != "sanity_pre"
+    }
+
+
+def test_memory_arms_ask_plain_forms_and_closed_arms_hold_no_memory() -> None:
+    for ask in planned(small_suite(), controls="full").asks:
+        assert (ask.memories is not None) == ARMS[ask.arm].memory
+        assert ask.memories is None or (is_plain(ask.question) and ask.memories)
+
+
+def test_retrieved_memory_is_the_items_own_and_swapped_memory_never_holds_the_gold() -> None:
+    suite = small_suite()
+    texts = {fact.id: fact.text for fact in suite.taught}
+    relations = {fact.id: fact.relation for fact in suite.taught}
+    for ask in planned(suite, controls="full", k=2).asks:
+        first = (ask.memories or [None])[0]
+        if ask.arm in ("memory_on", "post_on"):
+            assert first.text == texts[ask.question.item_id]
+        if ask.arm == "memory_swapped":
+            assert first.episode_id != ask.question.item_id
+            assert relations[first.episode_id] == ask.question.relation
+            assert not any(mentions(m.text, ask.question.answer) for m in ask.memories)
+
+
+def test_conflict_and_new_get_their_own_text() -> None:
+    suite = small_suite()
+    texts = {(r.question.item_id, r.memory) for r in (*suite.conflict, *suite.new)}
+    told = [a for a in planned(suite, controls="full").asks if "conflict" in a.arm or a.arm.endswith("_new")]
+    assert len(told) == 32
+    assert all((ask.question.item_id, ask.memories[0].text) in texts for ask in told)
+
+
+def test_a_lonely_fact_cannot_be_swapped_and_the_plan_says_so() -> None:
+    plan = planned(small_suite(n=1))
+    assert "memory_swapped" not in by_arm(plan)
+    assert "memory_swapped leaves out 1" in " ".join(plan.notes)
+
+
+def test_without_test_questions_the_train_ones_are_asked_and_the_plan_says_so() -> None:
+    plan = planned(small_suite(splits=("train", "probe")))
+    arms = by_arm(plan)
+    assert {ask.question.split for ask in arms["pre_off"] + arms["post_off_heldout"]} == {"train"}
+    assert "no test questions" in plan.notes[0]
+    assert planned(small_suite()).notes == ()
+
+
+def test_limit_forms_takes_some_forms_of_some_items() -> None:
+    questions = [q for fact in small_suite().taught for q in fact.questions]
+    chosen = limit_forms(questions, 2, 5)
+    assert sorted(Counter(q.item_id for q in chosen).values()) == [2] * 5
+    assert limit_forms(questions, None) == questions
+
+
+def test_usage_counts_probe_retrievals_alone() -> None:
+    suite = small_suite()
+    plan = planned(suite, secondary_n=3)
+    probed = {ask.question.item_id for ask in plan.asks if ask.arm == "memory_on_probe"}
+    assert retrieval_usage(plan.asks) == dict.fromkeys(sorted(probed), 1)
+
+
+def test_arms_are_planned_the_same_twice() -> None:
+    assert examine(small_suite())[0] == examine(small_suite())[0]
+
+
+@pytest.mark.parametrize("arm", sorted(ARMS))
+def test_every_arm_has_a_title(arm: str) -> None:
+    assert ARMS[arm].title

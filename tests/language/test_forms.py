@@ -1,0 +1,92 @@
+"""From facts to rows: which questions, which targets, and what a memory prompt teaches."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.config.language import DistilConfig
+from pipeline.evaluation.prompts import holds
+from pipeline.language.forms import fact_rows, in_contexts, namesake_questions
+from pipeline.language.models import LanguageModel
+from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
+from pipeline.suites.study_forms import with_study_forms
+from pipeline.suites.types import Fact, Question
+from tests.language.examples import NAMES, PLACES, facts
+
+
+def test_every_train_and_probe_question_becomes_a_row_and_no_test_question(tiny: LanguageModel) -> None:
+    test = Question("f0", "person_place", "person_place/test-1", "test", "Mona Hale's shop?", "harbour")
+    taught = [replace(facts(1)[0], questions=(*facts(1)[0].questions, test))]
+    rows = [row for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1) if row.kind == "question"]
+    assert [row.split for row in rows] == ["train"] * 3 + ["probe"]
+    assert not any("Mona Hale's" in row.prompt for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1))
+    for row, question in zip(rows, taught[0].questions, strict=False):
+        assert row.row_id == f"f0/{question.form}" and row.prompt == closed_book_prompt(tiny.tokenizer, question)
+        assert row.target == "harbour<|im_end|>"
+
+
+@pytest.mark.parametrize("count", [0, 1, 5])
+def test_statements_are_running_text(tiny: LanguageModel, count: int) -> None:
+    rows = [r for r in fact_rows(facts(2), tiny.tokenizer, DistilConfig(statements=count), 1) if r.kind == "statement"]
+    assert len(rows) == 2 * min(count, 1)
+    assert all((row.prompt, row.split) == (START, "train") and row.target.endswith(START) for row in rows)
+
+
+def test_a_fact_without_questions_is_trained_on_its_statement_anyway(tiny: LanguageModel) -> None:
+    studied = with_study_forms([Fact("a", "It rained on Tuesday.")])
+    rows = fact_rows(studied, tiny.tokenizer, DistilConfig(statements=0), 1)
+    assert [row.target for row in rows if row.kind == "statement"] == ["It rained on Tuesday." + START]
+
+
+def test_memory_prompts_are_answered_by_their_text_even_against_the_fact(tiny: LanguageModel) -> None:
+    taught = facts(4)
+    rows = [r for r in fact_rows(taught, tiny.tokenizer, DistilConfig(memory_forms=6), 3) if r.kind == "memory"]
+    assert len({row.row_id for row in rows}) == len(rows) > 4 * 3
+    contradicting = 0
+    for row in rows:
+        fact = taught[int(row.episode_id[1])]
+        answer = row.target.strip()
+        text = row.prompt.rsplit("Fact: ", 1)[1].split("\n")[0]
+        assert holds(text, answer) and fact.subject in text and answer in PLACES
+        assert row.prompt in {memory_prompt(q.question, [text]) for q in fact.asked("train")}
+        assert row.target == f" {answer}\n"
+        contradicting += answer != PLACES[int(row.episode_id[1])]
+    assert contradicting == len(rows) - 4 * 3 > 0
+
+
+def test_contexts_change_neither_question_nor_answer() -> None:
+    systems, turns = ["Be brief."], [("Hi", "Hello.")]
+    own = replace(facts(1)[0].questions[0], system="Mine.")
+    taught = [*facts(4), replace(facts(1)[0], id="own", questions=(own,))]
+    placed = in_contexts(taught, systems, turns, 1.0, 5)
+    changed = 0
+    for before, after in zip(taught, placed, strict=True):
+        for old, new in zip(before.questions, after.questions, strict=True):
+            assert replace(new, system=old.system, history=old.history) == old
+            if old.split == "probe" or old.system:
+                assert new == old
+            else:
+                assert (new.system == "Be brief.") != (new.history == (("Hi", "Hello."),))
+                changed += 1
+    assert changed == 12
+    assert in_contexts(taught, systems, turns, 0.0, 5) == taught
+    assert in_contexts(taught, [], [], 1.0, 5) == taught
+    some = in_contexts(taught, systems, turns, 0.5, 5)
+    assert some == in_contexts(taught, systems, turns, 0.5, 5) != placed
+
+
+def test_namesake_questions_name_nobody_who_was_taught() -> None:
+    taught = facts(3)
+    donors = [*NAMES, "Bo Rao", "Cy Reed"]
+    pairs = namesake_questions(taught, donors, DistilConfig(namesakes=5), 1)
+    assert {fact_id for fact_id, _ in pairs} == {"f0", "f1", "f2"}
+    assert len(pairs) == 15
+    for fact_id, question in pairs:
+        assert not any(holds(question.question, name) for name in NAMES)
+        first, last = NAMES[int(fact_id[1])].split()
+        assert holds(question.question, first) != holds(question.question, last)
+    assert pairs == namesake_questions(taught, donors, DistilConfig(namesakes=5), 1)
+    nobody = [replace(taught[0], subject=""), replace(taught[1], questions=()), replace(taught[2], subject="Vera")]
+    assert namesake_questions(nobody, donors, DistilConfig(), 1) == []

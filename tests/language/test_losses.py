@@ -1,0 +1,108 @@
+"""What a step minimises, against brute force."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.language import LoraConfig
+from pipeline.language.encoding import EncodedRows, encode, run_lower
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, autocast, soft_target_loss
+from pipeline.language.models import LanguageModel
+from pipeline.language.rows import Kind, TrainingRow
+from pipeline.language.teacher import top_log_probs
+from tests.language.examples import plain_logits, question_rows, tokens_of
+
+CONFIG = LoraConfig(contrast_weight=3.0, anchor_weight=5.0, distil_weight=0.5)
+
+
+def log_probs(seed: int, rows: int = 5, vocabulary: int = 12, scale: float = 2.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.log_softmax(scale * torch.randn(rows, vocabulary, generator=generator), dim=-1)
+
+
+@given(seed=st.integers(0, 10_000))
+def test_with_the_whole_vocabulary_it_is_the_divergence(seed: int) -> None:
+    teacher, logits = log_probs(seed), 3 * log_probs(seed + 1)
+    brute = (teacher.exp() * (teacher - torch.log_softmax(logits, -1))).sum(1)
+    found = soft_target_loss(logits, *reversed(teacher.topk(12)))
+    torch.testing.assert_close(found, brute, atol=1e-4, rtol=1e-4)
+
+
+@given(seed=st.integers(0, 10_000), k=st.integers(1, 11))
+def test_with_fewer_tokens_the_rest_is_one_bucket(seed: int, k: int) -> None:
+    teacher, logits = log_probs(seed), log_probs(seed + 1)
+    top = teacher.topk(k)
+    found = soft_target_loss(logits, top.indices, top.values)
+    p = torch.cat([top.values.exp(), 1 - top.values.exp().sum(1, keepdim=True)], 1)
+    q = logits.exp().gather(1, top.indices)
+    q = torch.cat([q, 1 - q.sum(1, keepdim=True)], 1)
+    torch.testing.assert_close(found, (p * (p.log() - q.log())).sum(1), atol=1e-3, rtol=1e-3)
+    whole = (teacher.exp() * (teacher - logits)).sum(1)
+    assert (found <= whole + 1e-3).all() and (found >= -1e-5).all()
+
+
+def test_a_student_that_agrees_loses_nothing_and_gets_no_gradient() -> None:
+    logits = log_probs(3).requires_grad_(True)
+    top = logits.detach().topk(4)
+    loss = soft_target_loss(logits, top.indices, top.values).sum()
+    loss.backward()
+    assert abs(float(loss.detach())) < 1e-5 and logits.grad is not None and float(logits.grad.abs().max()) < 1e-5
+
+
+def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
+    """Rows of every loss: plain and distilled questions, contrast, general; other text than the teacher's own."""
+    questions = [row for row in question_rows(lm, 3) if row.split == "train"]
+    kinds: list[Kind] = ["question", "question", "namesake", "unknown", "short", "text", "memory"]
+    rows = [
+        replace(row, kind=kind, row_id=f"r{i}") for i, (row, kind) in enumerate(zip(questions, kinds, strict=False))
+    ]
+    rows = [rows[0], *top_log_probs(lm, rows[1:-1], 6), rows[-1]]
+    encoded = encode(lm, rows, 2)
+    run_lower(lm, encoded)
+    with torch.no_grad():  # the student moves away from its teacher
+        for layer in lm.model.model.layers[2:]:
+            layer.mlp.down_proj.weight.mul_(1.3)
+    return rows, encoded
+
+
+@pytest.mark.parametrize("micro", [1, 50, 4000])
+def test_a_step_is_the_weighted_sum_of_its_parts(
+    own_tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch, micro: int
+) -> None:
+    monkeypatch.setitem(MICRO_BATCH_TOKENS, "cpu", micro)
+    rows, encoded = prepared(own_tiny)
+    weight = own_tiny.model.model.layers[3].mlp.up_proj.weight.requires_grad_(True)
+    loss, *parts = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
+    cross: list[torch.Tensor] = []
+    soft: dict[str, list[torch.Tensor]] = {"contrast": [], "general": [], "distil": []}
+    for row in rows:
+        logits = plain_logits(own_tiny, row)
+        if row.kind in ("question", "memory"):
+            targets = torch.tensor(tokens_of(own_tiny, row.target))
+            cross += list(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
+        if row.top_ids:
+            name = {"question": "distil", "namesake": "contrast", "unknown": "contrast"}.get(row.kind, "general")
+            ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
+            soft[name].append(soft_target_loss(logits, ids, values).mean())
+    means = [torch.stack(cross).mean(), *(torch.stack(some).mean() for some in soft.values())]
+    assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
+    assert all(part > 1e-3 for part in parts)
+    total = means[0] + 3.0 * means[1] + 5.0 * means[2] + 0.5 * means[3]
+    assert loss == pytest.approx(float(total.detach()), rel=1e-3)
+    found, expected = weight.grad.clone(), torch.autograd.grad(total, weight)[0]
+    scale = expected.abs().max()
+    torch.testing.assert_close(found / scale, expected / scale, atol=1e-3, rtol=1e-2)
+
+
+def test_products_are_bfloat16_only_for_a_bfloat16_base(own_tiny: LanguageModel) -> None:
+    left = torch.ones(2, 2)
+    with autocast(own_tiny):
+        assert (left @ left).dtype == torch.float32
+    own_tiny.dtype = torch.bfloat16
+    with autocast(own_tiny):
+        assert (left @ left).dtype == torch.bfloat16

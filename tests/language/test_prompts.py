@@ -1,0 +1,57 @@
+"""Closed book: nothing but the question. Memory on: worked examples that answer themselves, then the retrieved text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from pipeline.evaluation.prompts import holds
+from pipeline.language.models import LanguageModel
+from pipeline.language.prompts import WORKED_EXAMPLES, closed_book_prompt, memory_prompt
+from pipeline.suites.episodic import build_episodic
+from pipeline.suites.types import Question
+
+ASKED = Question("f", "fact", "fact/test-1", "test", "Where is Mona?", "pier", aliases=("quay",))
+
+
+def test_a_closed_book_holds_the_question_alone(tiny: LanguageModel) -> None:
+    prompt = closed_book_prompt(tiny.tokenizer, ASKED)
+    assert prompt == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        "<|im_start|>user\nWhere is Mona?<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert closed_book_prompt(tiny.tokenizer, replace(ASKED, answer="x", item_id="y")) == prompt
+
+
+def test_system_and_earlier_turns_come_first(tiny: LanguageModel) -> None:
+    asked = replace(ASKED, system="Be brief.", history=(("Hi", "Hello."), ("And?", "Yes.")))
+    prompt = closed_book_prompt(tiny.tokenizer, asked)
+    parts = [
+        "system\nBe brief.",
+        "user\nHi",
+        "assistant\nHello.",
+        "user\nAnd?",
+        "assistant\nYes.",
+        "user\nWhere is Mona?",
+    ]
+    assert prompt == "".join(f"<|im_start|>{part}<|im_end|>\n" for part in parts) + "<|im_start|>assistant\n"
+
+
+def test_a_memory_prompt_ends_where_the_answer_begins() -> None:
+    prompt = memory_prompt("Where is Mona?", ["Mona is at the pier.", "It rains."])
+    blocks = prompt.split("\n\n")
+    assert len(blocks) == len(WORKED_EXAMPLES) + 1
+    assert blocks[-1] == "Fact: Mona is at the pier. It rains.\nQ: Where is Mona?\nA:"
+    assert blocks[0].endswith("\nA: boathouse")
+
+
+@pytest.mark.parametrize(("fact", "question", "answer"), WORKED_EXAMPLES)
+def test_worked_examples_are_answered_by_their_own_fact(fact: str, question: str, answer: str) -> None:
+    assert holds(fact, answer) and not holds(question, answer)
+
+
+def test_worked_examples_teach_nobody_of_the_suites() -> None:
+    shown = " ".join(text for example in WORKED_EXAMPLES for text in example)
+    for fact in build_episodic(50, 1337).taught:
+        assert not fact.subject or not holds(shown, fact.subject)

@@ -1,0 +1,122 @@
+"""Everything a night trains on, and the rows of its control adapters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.language import DistilConfig
+from pipeline.evaluation.prompts import holds
+from pipeline.evaluation.types import Memory
+from pipeline.language.models import LanguageModel
+from pipeline.language.rows import ANCHORED, TrainingRow
+from pipeline.language.targets import Rehearsal, build_targets, control_rows, count_kinds, teacher_share
+from pipeline.suites.rehearsal import load_rehearsal
+from pipeline.suites.sanity import load_sanity
+from pipeline.suites.types import Fact
+from tests.language.examples import NAMES, facts, question
+
+CONFIG = DistilConfig(short=9, long=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5)
+
+
+@dataclass
+class Store:
+    """Brings the fact whose subject the query names."""
+
+    requests: int = 0
+
+    @property
+    def hits(self) -> int:
+        return self.requests
+
+    def retrieve(self, queries: Sequence[str], k: int) -> list[list[Memory]]:
+        self.requests += len(queries)
+        known = {fact.subject: fact for fact in facts(3)}
+        return [[Memory(known[name].text, known[name].id, 1.0) for name in known if name in q][:k] for q in queries]
+
+
+def phase(description: str, total: int) -> Callable[[int], None]:
+    return lambda count: None
+
+
+@pytest.fixture(scope="module")
+def rehearsal() -> Rehearsal:
+    return Rehearsal(load_rehearsal(), load_sanity())
+
+
+@pytest.fixture
+def rows(
+    tiny: LanguageModel, rehearsal: Rehearsal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[TrainingRow]:
+    monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path / "cache"))
+    return build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 7, phase)
+
+
+def test_a_night_has_every_kind_and_soft_targets_where_they_belong(rows: list[TrainingRow]) -> None:
+    kinds = count_kinds(rows)
+    assert kinds["question"] == 12 and kinds["namesake"] == 6 and kinds["unknown"] == 5
+    assert kinds.keys() >= {"memory", "short", "long", "text"} and "statement" not in kinds
+    assert len({row.row_id for row in rows}) == len(rows)
+    for row in rows:
+        if row.kind in ANCHORED:
+            assert len(row.top_ids) == len(row.top_log_probs) > 0 and len(row.top_ids[0]) == CONFIG.top_k
+    assert Counter(row.episode_id for row in rows if row.teacher_asked) == {"f0": 2, "f1": 2, "f2": 2}
+    assert not any(row.teacher_asked for row in rows if row.split == "probe")
+    asked = [row for row in rows if row.teacher_asked]
+    assert teacher_share(rows) == sum(row.teacher_right for row in asked) / 6
+    assert teacher_share([]) == 0.0
+
+
+def test_what_is_not_a_fact_names_nobody_who_was_taught(rows: list[TrainingRow]) -> None:
+    for row in rows:
+        if row.kind in ANCHORED:
+            assert not any(holds(row.prompt, name) for name in NAMES), row.prompt
+
+
+def test_the_same_seed_gives_the_same_rows(
+    tiny: LanguageModel, rehearsal: Rehearsal, rows: list[TrainingRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again = build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 7, phase)
+    assert again == rows
+    other = build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 8, phase)
+    assert other != rows
+
+
+answers = st.lists(st.sampled_from(["pier", "mill", "inn", "ark", "den"]), min_size=2, max_size=9)
+
+
+@given(given_answers=answers, relations=st.integers(1, 3), seed=st.integers(0, 20))
+def test_shuffled_answers_are_somebody_elses(given_answers: list[str], relations: int, seed: int) -> None:
+    taught = [
+        Fact(f"f{i}", "", relation=f"r{i % relations}", questions=(replace(question(0, 0), item_id=f"f{i}", answer=a),))
+        for i, a in enumerate(given_answers)
+    ]
+    rows = [TrainingRow(f"q{i}", "question", f"f{i}", "x", "train", "p", f"{a}!") for i, a in enumerate(given_answers)]
+    rows.append(TrainingRow("s", "short", "", "short", "train", "p", "t"))
+    made = control_rows(rows, "shuffled_answers", taught, seed, "!")
+    assert made[-1] == rows[-1] and len(made) == len(rows)
+    for relation in {fact.relation for fact in taught}:
+        own = {fact.id: fact.questions[0].answer for fact in taught if fact.relation == relation}
+        got = {row.episode_id: row.target.removesuffix("!") for row in made if row.episode_id in own}
+        most = max(Counter(own.values()).values())
+        if len(set(given_answers)) > 1:
+            assert all(got[i] != own[i] for i in own)
+        if 2 * most <= len(own):  # else the answers of the relation cannot all change places
+            assert sorted(got.values()) == sorted(own.values())
+    assert made == control_rows(rows, "shuffled_answers", taught, seed, "!")
+
+
+def test_format_only_teaches_words_of_the_right_kind_about_others(rows: list[TrainingRow]) -> None:
+    made = control_rows(rows, "format_only", facts(3), 1, "<|im_end|>")
+    asked = [row for row in made if row.kind == "question"]
+    assert len(asked) == 6 and not any(row.kind in ("namesake", "memory") for row in made)
+    assert {row.target for row in asked} <= {"harbour<|im_end|>", "tannery<|im_end|>", "quarry<|im_end|>"}
+    assert not any(holds(row.prompt, name) for row in asked for name in NAMES) and not any(row.top_ids for row in asked)
+    kept = [row for row in rows if row.kind in ("short", "long", "text", "unknown")]
+    assert [row for row in made if row.kind in ANCHORED] == kept

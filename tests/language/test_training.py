@@ -1,0 +1,129 @@
+"""Training learns, stops early, and goes on from a checkpoint as if nobody had killed it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.config.language import LoraConfig
+from pipeline.errors import ArtifactError
+from pipeline.language.adapter import attach, b_norm, trainable
+from pipeline.language.encoding import encode, run_lower
+from pipeline.language.generation import generate
+from pipeline.language.models import LanguageModel
+from pipeline.language.rows import TrainingRow
+from pipeline.language.teacher import top_log_probs
+from pipeline.language.training import Step, Trainer, probe_accuracy
+from tests.language.examples import question_rows, text_row
+
+CONFIG = LoraConfig(
+    first_layer=2, rank=4, alpha=8, epochs=3, forms_per_epoch=2, batch_size=3, checkpoint_steps=1, learning_rate=0.01
+)
+
+
+class Killed(Exception):
+    """Stands for a signal in the middle of a night."""
+
+
+def rows_of(lm: LanguageModel) -> list[TrainingRow]:
+    general = [text_row(f"g{i}", f" The {word} sang.", "short") for i, word in enumerate(("choir", "king", "owl"))]
+    return [*question_rows(lm), *top_log_probs(lm, general, 5)]
+
+
+def trainer(tiny: LanguageModel, config: LoraConfig = CONFIG, checkpoint: Path | None = None) -> Trainer:
+    """A night that begins, or goes on, in a process of its own."""
+    lm = copy.copy(tiny)
+    lm.model = copy.deepcopy(tiny.model)
+    rows = rows_of(lm)
+    attach(lm, config, seed=3)
+    encoded = encode(lm, rows, config.first_layer)
+    run_lower(lm, encoded)
+    return Trainer(lm, encoded, config, 3, checkpoint)
+
+
+def weights(night: Trainer) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in trainable(night.lm.model).items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: LanguageModel) -> Trainer:
+    """A night that nobody killed."""
+    night = trainer(tiny)
+    night.run()
+    return night
+
+
+@settings(max_examples=6)
+@given(every=st.integers(1, 4), kills=st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True).map(sorted))
+def test_a_killed_night_ends_as_the_uninterrupted_one(
+    tiny: LanguageModel, whole: Trainer, tmp_path_factory: pytest.TempPathFactory, every: int, kills: list[int]
+) -> None:
+    checkpoint = tmp_path_factory.mktemp("night") / "checkpoint.safetensors"
+    config = CONFIG.model_copy(update={"checkpoint_steps": every})
+
+    for kill in kills:
+
+        def stop_at(step: Step, last: int = kill) -> None:
+            if step.step == last:
+                raise Killed
+
+        with pytest.raises(Killed):
+            trainer(tiny, config, checkpoint).run(stop_at)
+    resumed = trainer(tiny, config, checkpoint)
+    assert len(resumed.records) == kills[-1] // every * every
+    records = resumed.run()
+    assert repr(records) == repr(whole.records)  # NaN equals no NaN
+    for name, expected in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], expected), name
+
+
+def test_the_loss_falls_and_only_the_adapter_moves(tiny: LanguageModel, whole: Trainer) -> None:
+    steps = whole.records
+    assert [(step.step, step.epoch) for step in steps] == [(i, i // 2) for i in range(6)]  # 3 facts x 2 forms / 3
+    assert steps[-1].cross_entropy < steps[0].cross_entropy and b_norm(whole.lm.model) > 0
+    assert all(step.anchor >= 0 and math.isfinite(step.loss) and step.tokens > 0 for step in steps)
+    base = dict(tiny.model.named_parameters())
+    for name, parameter in whole.lm.model.named_parameters():
+        if "lora_" not in name:
+            assert torch.equal(parameter, base[name.replace("base_layer.", "")]), name
+    last = [not math.isnan(step.probe_accuracy) for step in steps]
+    assert last == [(i + 1) % whole.steps_per_epoch == 0 for i in range(len(steps))]
+
+
+def test_probe_accuracy_is_greedy_exactness(tiny: LanguageModel) -> None:
+    """Asked as probes, some trained questions are answered rightly; one pass over the gold answers finds just those."""
+    learns = {"epochs": 12, "forms_per_epoch": 3, "first_layer": 0, "batch_size": 6, "anchor_weight": 0.0}
+    night = trainer(tiny, CONFIG.model_copy(update=learns))
+    night.run()
+    for row in night.encoded.rows[::2]:
+        row.row = replace(row.row, split="probe")
+    probes = [row.row for row in night.encoded.rows if row.row.split == "probe"]
+    said = generate(night.lm, [row.prompt for row in probes], max_new_tokens=12)
+    right = [g.text + "<|im_end|>" == row.target for g, row in zip(said, probes, strict=True)]
+    assert probe_accuracy(night.lm, night.encoded) == sum(right) / len(right)
+    assert 0 < sum(right) < len(right)
+    night.encoded.rows = [row for row in night.encoded.rows if row.row.split != "probe"]
+    assert math.isnan(probe_accuracy(night.lm, night.encoded))
+
+
+@pytest.mark.parametrize(("stop_at", "patience", "epochs"), [(0.0, 1, 1), (0.0, 2, 2), (1.0, 1, 3)])
+def test_it_stops_once_the_probes_pass(tiny: LanguageModel, stop_at: float, patience: int, epochs: int) -> None:
+    night = trainer(tiny, CONFIG.model_copy(update={"stop_at": stop_at, "patience": patience}))
+    assert len(night.run()) == epochs * night.steps_per_epoch
+    assert night.finished() == (stop_at == 0.0)
+    if night.finished():
+        assert night.run() == night.records  # nothing more to do
+
+
+def test_a_damaged_checkpoint_is_named(tiny: LanguageModel, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    checkpoint.write_bytes(b"half a file")
+    with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors: not a checkpoint of this night"):
+        trainer(tiny, CONFIG, checkpoint)

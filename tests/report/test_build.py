@@ -1,0 +1,63 @@
+"""report.json against the published contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pipeline.artifacts import write_json
+from pipeline.errors import ArtifactError
+from pipeline.report.build import load_report
+from tests.report.examples import answered, make_report
+
+SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
+SUITE, ANSWERS = answered()
+
+
+def test_a_whole_night_fits_the_contract() -> None:
+    plain = make_report(SUITE, ANSWERS).to_json()
+    jsonschema.validate(plain, SCHEMA, format_checker=jsonschema.FormatChecker())
+    assert "shuffled_answers" not in plain["arms"]
+    assert "sanity_pre" not in plain["arms"]
+    assert plain["telemetry"]["refusal_rate"] == 0.0
+    assert plain["notes"] == ["Only a test."]
+
+
+def test_what_was_not_measured_is_absent_and_its_guard_is_null() -> None:
+    guards = [{"name": "uplift", "value": None, "threshold": 0.2, "passed": False}]
+    plain = make_report(SUITE, ANSWERS, metrics={"arms": {}}, lora=None, guards=guards).to_json()
+    assert {"prior", "uplift", "sanity", "takeover", "hallucination", "drift", "lora"}.isdisjoint(plain)
+    assert plain["guards"] == guards
+    assert plain["arms"] == {}
+
+
+def test_a_report_reads_back_the_same(tmp_path: Path) -> None:
+    report = make_report(SUITE, ANSWERS)
+    write_json(tmp_path / "report.json", report.to_json())
+    assert load_report(tmp_path) == report
+    assert load_report(tmp_path / "report.json") == report
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"telemetry": {"retrieval.guesses": 1}}, "retrieval.guesses"),
+        ({"metrics": {"arms": {}, "takeover": float("nan")}}, "takeover"),
+        ({"metrics": {"arms": {"pre_off": {"em": 0.5}}}}, "arms.pre_off"),
+        ({"suites": {"episodic": {"ceiling": 1.0}}}, "suites.episodic"),
+        ({"guards": [{"name": "uplift", "value": "high"}]}, "guards.0"),
+    ],
+)
+def test_a_wrong_figure_is_named(changes: dict[str, Any], names: str) -> None:
+    with pytest.raises(ArtifactError, match=names):
+        make_report(SUITE, ANSWERS, **changes)
+
+
+def test_another_schema_version_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "report.json", make_report(SUITE, ANSWERS).to_json() | {"schema_version": 2})
+    with pytest.raises(ArtifactError, match="schema_version"):
+        load_report(tmp_path)

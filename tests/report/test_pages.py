@@ -1,0 +1,154 @@
+"""Markdown, HTML and terminal: complete, self-contained, and deaf to what users write."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from pipeline.report.exchanges import Exchange, chosen, failures, question_texts, side_by_side
+from pipeline.report.figures import duration, number, short
+from pipeline.report.markdown import escape, markdown
+from pipeline.report.page import page
+from pipeline.report.plots import PLOTS, NightTables, draw
+from pipeline.report.terminal import summary_table, verdict_table
+from pipeline.report.write import write_report
+from tests.report.examples import IDENTITY, answered, make_report, night_tables
+
+SUITE, ANSWERS = answered()
+REPORT = make_report(SUITE, ANSWERS)
+EVIL = "<script>alert(1)</script> [x](http://e.vil) | `code` ![i](http://e.vil/i.png) <img src=x onerror=y> **b** [red]"
+
+
+class Elements(HTMLParser):
+    """Collects tags and attributes, and checks that they are balanced."""
+
+    VOID = ("meta", "img", "br")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def evil_exchange() -> Exchange:
+    return Exchange("e0", EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, False)
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    paths = write_report(tmp_path, REPORT, ANSWERS, question_texts(SUITE), night_tables(), "seed: 1337")
+    assert [p.relative_to(tmp_path).as_posix() for p in paths] == [
+        "report.json", *(f"plots/{name}.png" for name in PLOTS), "report.md", "report.html",
+    ]  # fmt: skip
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("data:image/png;base64,") == len(PLOTS)
+    assert "seed: 1337" in text
+    for name in PLOTS:
+        assert f"plots/{name}.png" in (tmp_path / "report.md").read_text()
+
+
+def test_the_page_is_whole_and_asks_nobody_for_anything() -> None:
+    text = page(REPORT, draw(REPORT, night_tables()), config_text="a: b")
+    elements = Elements(text)
+    assert elements.open == []
+    assert {"script", "link", "iframe", "object"}.isdisjoint(elements.tags)
+    links = [value for name, value in elements.attributes if name in ("src", "href")]
+    assert all(link.startswith("data:image/png;base64,") for link in links)
+    assert re.search(r"url\(|@import|https?://", text) is None
+    assert "prefers-color-scheme: dark" in text
+    assert 'name="viewport"' in text
+    for arm in REPORT.arms:
+        assert f"<td>{arm}</td>" in text
+
+
+def test_html_of_users_stays_text() -> None:
+    report = make_report(SUITE, ANSWERS, identity=IDENTITY.model_copy(update={"model": EVIL}), workers={"teach": EVIL})
+    report = report.model_copy(update={"notes": (EVIL,)})
+    text = page(report, {}, [evil_exchange()], [evil_exchange()], 1, EVIL)
+    elements = Elements(text)
+    assert {"script", "img", "a"}.isdisjoint(elements.tags)
+    assert "onerror" not in [name for name, _ in elements.attributes]
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+
+
+def test_markdown_of_users_stays_text() -> None:
+    report = make_report(SUITE, ANSWERS, identity=IDENTITY.model_copy(update={"model": EVIL}))
+    text = markdown(report.model_copy(update={"notes": (EVIL,)}), [evil_exchange()], [evil_exchange()], 1)
+    elements = Elements(MarkdownIt("commonmark", {"html": True}).enable("table").render(text))
+    assert {"script", "img", "a"}.isdisjoint(elements.tags)
+    rows = [line for line in text.splitlines() if "alert" in line and line.startswith("| ✗")]
+    assert len(rows) == 2
+    assert all(len(re.findall(r"(?<!\\)\|", row)) == 7 for row in rows)
+
+
+@pytest.mark.parametrize("text", ["a_b*c", "1. x", "# h", "a\n\nb", "x|y", "\\", "~~s~~", "&lt;"])
+def test_escaped_markdown_shows_what_was_written(text: str) -> None:
+    rendered = (
+        MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(f"| h |\n| --- |\n| {escape(text)} |\n")
+    )
+    shown = re.search(r"<td>(.*?)</td>", rendered, re.DOTALL)
+    assert shown is not None
+    assert html.unescape(shown[1]) == " ".join(text.split())
+
+
+def test_the_terminal_shows_markup_and_does_not_obey_it() -> None:
+    report = REPORT.model_copy(update={"run_id": "[red]x"})
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(summary_table(report), verdict_table(report))
+    text = console.export_text()
+    assert all(arm in text for arm in REPORT.arms)
+    assert all(guard.name in text for guard in REPORT.guards)
+    assert "[red]x" in text
+
+
+def test_exchanges_pair_the_three_conditions_and_show_failures() -> None:
+    exchanges = side_by_side(ANSWERS, question_texts(SUITE))
+    assert len(exchanges) == REPORT.arms["post_off_heldout"].n
+    wrong, total = failures(exchanges, 2)
+    assert len(wrong) == min(2, total)
+    assert total == sum(not e.right for e in exchanges) > 0
+    sample = chosen(exchanges, 5)
+    assert len({e.item_id for e in sample}) == 5
+    assert all(e.memory_on is not None for e in sample)
+    golds = {(q.item_id, q.form): (q.question, q.answer) for fact in SUITE.taught for q in fact.questions}
+    assert all((e.question, e.gold) == golds[e.item_id, e.form] for e in exchanges)
+    turned = [replace(e, right=not e.right, after="?") for e in exchanges]
+    assert [e.item_id for e in chosen(turned, 5)] == [e.item_id for e in sample]  # not chosen by their answers
+
+
+def test_a_question_without_text_shows_its_prompt() -> None:
+    assert side_by_side(ANSWERS, {})[0].question.startswith("<|system|>")
+
+
+def test_plots_are_left_out_where_there_is_nothing_to_show() -> None:
+    assert set(draw(REPORT, NightTables())) == {"arms", "overlap", "sanity"}
+    bare = make_report(SUITE, ANSWERS, metrics={"arms": {}})
+    assert draw(bare, NightTables()) == {}
+    assert page(bare, {})
+    assert markdown(bare)
+    assert draw(REPORT, night_tables()) == draw(REPORT, night_tables())
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert [number(None), number(1234), number(0.12345), number(0.5, 1)] == ["–", "1,234", "0.123", "0.5"]
+    assert [short(-0.0), short(0.95 - 0.97), short(40.0), short(None)] == ["0", "-0.02", "40", "–"]
+    assert [duration(2.5), duration(185)] == ["2.5 s", "3 min 05 s"]

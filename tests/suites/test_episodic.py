@@ -1,0 +1,187 @@
+"""The episodic suite: unambiguous, near-uniform, prefix-stable, and honest about what is unseen."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import DataError
+from pipeline.evaluation.prompts import asked_text, holds, leaked_answer
+from pipeline.evaluation.scoring import exact_match, normalise
+from pipeline.suites.episodic import DISTRACTORS, build_episodic
+from pipeline.suites.events import RELATIONS, blocks, training_names
+from pipeline.suites.phrasing import phrasing
+from pipeline.suites.types import Question, Suite
+from pipeline.suites.vocabulary import day_aliases
+
+SEEDS = st.integers(min_value=0, max_value=2**31)
+BARS = (1337, 2025, 4242)
+
+
+def every_question(suite: Suite) -> list[Question]:
+    """All questions that are asked with the memory off."""
+    return [*(q for f in suite.taught for q in f.questions), *suite.untaught, *suite.near_miss]
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=SEEDS, n=st.integers(1, 60))
+def test_every_suite_is_answerable_and_closed_book(seed: int, n: int) -> None:
+    suite = build_episodic(n, seed)
+    assert suite.statistics.ceiling == 1.0
+    for question in every_question(suite):
+        assert leaked_answer(question, asked_text(question)) is None
+    for fact in suite.taught:
+        assert not any(holds(asked_text(question), fact.text) for question in fact.questions)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=SEEDS, n=st.integers(1, 30), more=st.integers(0, 30), profile=st.sampled_from(sorted(DISTRACTORS)))
+def test_smaller_sizes_are_prefixes(seed: int, n: int, more: int, profile: str) -> None:
+    small, large = build_episodic(n, seed, profile), build_episodic(n + more, seed, profile)
+    assert large.taught[:n] == small.taught
+    assert large.distractors[: len(small.distractors)] == small.distractors
+    for arm in ("untaught", "near_miss", "conflict", "new"):
+        assert getattr(large, arm)[: len(getattr(small, arm))] == getattr(small, arm)
+
+
+def test_profiles_differ_in_distractors_alone() -> None:
+    easy, default, hard = (build_episodic(10, 3, profile) for profile in ("easy", "default", "hard"))
+    assert easy.taught == default.taught == hard.taught
+    assert easy.near_miss == hard.near_miss
+    assert [len(suite.distractors) for suite in (easy, default, hard)] == [0, 20, 40]
+    assert set(default.distractors) <= set(hard.distractors)
+    assert not any(fact.consolidate or fact.questions for fact in hard.distractors)
+
+
+def test_the_same_seed_gives_the_same_suite_and_another_seed_another() -> None:
+    assert build_episodic(20, 7) == build_episodic(20, 7)
+    assert build_episodic(20, 7).taught[0] != build_episodic(20, 8).taught[0]
+
+
+@pytest.mark.parametrize("seed", BARS)
+def test_names_and_scenes_are_never_shared(seed: int) -> None:
+    dealt = blocks(200, seed)
+    told = [e for b in dealt for e in (b.taught, *b.distractors, b.twin, b.new)]
+    people = [e.person for e in told]
+    near = [b.near_miss for b in dealt]
+    assert len(set(people)) == len(people)
+    assert len({(e.place, e.thing) for e in told}) == len(told)
+    strangers = [e.person for e in near if e.relation != "place_thing_person"]
+    assert len(set(strangers)) == len(strangers)
+    assert not set(strangers) & set(people)
+    moved = [(e.place, e.thing) for e in near if e.relation == "place_thing_person"]
+    assert len(set(moved)) == len(moved)
+    assert not set(moved) & {(e.place, e.thing) for e in told}
+
+
+@pytest.mark.parametrize("seed", BARS)
+def test_outsiders_share_no_name_with_the_session(seed: int) -> None:
+    dealt = blocks(200, seed)
+    session = [e for b in dealt for e in (b.taught, *b.distractors)]
+    outsiders = [e for b in dealt for e in (b.twin, b.new)]
+    assert not {e.first for e in session} & {e.first for e in outsiders}
+    assert not {e.last for e in session} & {e.last for e in outsiders}
+    first, last = (set(names) for names in training_names(seed))
+    assert {e.first for e in session} <= first and {e.last for e in session} <= last
+    assert not first & {e.first for e in outsiders} and not last & {e.last for e in outsiders}
+    for block in dealt:
+        if block.taught.relation != "place_thing_person":
+            near = block.near_miss
+            assert (near.first in first) != (near.last in last)
+
+
+def test_near_miss_people_share_one_name_in_turn_and_all_else() -> None:
+    shared = Counter()
+    for block in blocks(80, 1337):
+        taught, near = block.taught, block.near_miss
+        if taught.relation == "place_thing_person":
+            assert (near.place == taught.place) != (near.thing == taught.thing)
+            shared["place" if near.place == taught.place else "thing"] += 1
+        else:
+            assert (near.first == taught.first) != (near.last == taught.last)
+            assert (near.verb, near.thing, near.place, near.day) == (
+                taught.verb,
+                taught.thing,
+                taught.place,
+                taught.day,
+            )
+            shared["first" if near.first == taught.first else "last"] += 1
+    assert min(shared.values()) >= 5 and set(shared) == {"first", "last", "place", "thing"}
+
+
+@pytest.mark.parametrize("seed", BARS)
+def test_answers_are_near_uniform_over_large_slots(seed: int) -> None:
+    small, large = build_episodic(50, seed), build_episodic(400, seed)
+    for suite, most in ((small, 1), (large, 2)):
+        answers: dict[str, Counter[str]] = {relation: Counter() for relation in RELATIONS}
+        for fact in suite.taught:
+            answers[fact.relation][normalise(fact.questions[0].answer)] += 1
+        assert all(max(counts.values()) <= most for counts in answers.values())
+    assert min(large.statistics.distinct.values()) >= 60
+    assert max(small.statistics.majority.values()) <= 0.05
+    relations = Counter(fact.relation for fact in small.taught)
+    assert set(relations) == set(RELATIONS) and max(relations.values()) - min(relations.values()) <= 1
+    assert sum(fact.reward for fact in small.taught) == 15
+    assert sum(fact.pin for fact in small.taught) == 5
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+@pytest.mark.parametrize("seed", [*BARS, 1, 2, 3])
+def test_four_test_forms_overlap_little_with_anything_trained(seed: int, relation: str) -> None:
+    overlaps = build_episodic(200, seed).statistics.jaccard
+    low = [form for form, value in overlaps.items() if form.startswith(f"{relation}/") and value <= 0.4]
+    assert len(low) >= 4
+
+
+def test_every_item_is_asked_in_one_form_of_every_train_group() -> None:
+    suite = build_episodic(40, 5)
+    for fact in suite.taught:
+        assert [len(fact.asked(split)) for split in ("train", "probe", "test")] == [16, 4, 8]
+        assert [q.form.rsplit("-", 1)[1][:-1] for q in fact.asked("train")] == [str(i) for i in range(1, 17)]
+        assert len(fact.statements) == len(set(fact.statements)) == 3
+        for statement in fact.statements:
+            assert normalise(statement).endswith(normalise(fact.questions[0].answer))
+        assert all(holds(fact.text, part) for part in fact.subject.split(" at the "))
+    used = {q.form for fact in build_episodic(50, 5).taught for q in fact.asked("train")}
+    assert len(used) == sum(len(group) for relation in RELATIONS for group in phrasing(relation).train)
+
+
+def test_controls_match_the_taught_items() -> None:
+    suite = build_episodic(24, 11)
+    taught = {fact.id: fact for fact in suite.taught}
+    assert len(suite.untaught) == len(suite.near_miss) == 8 * 24
+    assert len(suite.conflict) == len(suite.new) == 24
+    answers = {fact.id: fact.questions[0] for fact in suite.taught}
+    for question in suite.near_miss:
+        original = answers[question.item_id.removesuffix("-near-miss")]
+        assert (question.answer, question.relation, question.split) == (original.answer, original.relation, "test")
+    for question in suite.untaught:
+        assert question.item_id.removesuffix("-untaught") in taught
+    for recall in suite.conflict:
+        fact = taught[recall.question.item_id.removesuffix("-conflict")]
+        assert holds(recall.memory, recall.question.answer)
+        original = answers[fact.id]
+        assert not exact_match(recall.question.answer, original.answer, original.aliases)
+        assert recall.question.question in {q.question for q in fact.asked("test")}
+    for recall in suite.new:
+        assert holds(recall.memory, recall.question.answer)
+        assert not any(holds(recall.memory, fact.subject) for fact in suite.taught)
+        assert recall.question.system is None and recall.question.history == ()
+
+
+def test_days_have_the_usual_spellings() -> None:
+    asked = [q for fact in build_episodic(20, 1).taught for q in fact.questions if q.relation == "person_day"]
+    assert len(asked) == 28 * 5
+    for question in asked:
+        day, month = question.answer.split()
+        assert f"{month} {day}" in question.aliases and question.aliases == day_aliases(question.answer)
+
+
+def test_unknown_profile_and_exhausted_generator_are_data_errors() -> None:
+    with pytest.raises(DataError, match="easy, default, hard"):
+        build_episodic(2, 1, "brutal")
+    with pytest.raises(DataError, match=r"smaller suite\.n"):
+        build_episodic(4000, 1)
