@@ -39,7 +39,8 @@ def test_every_contract_arm_is_asked_in_its_split() -> None:
         "post_off_probe", "pre_off_probe", "memory_on_probe", "post_on_probe",
     }  # fmt: skip
     assert all(splits[arm] == {"test"} for arm in EVERY_RUN - {"post_off", "post_off_probe"})
-    assert len(arms["pre_off"]) == len(arms["post_off_heldout"]) == 24
+    assert len(arms["post_off_heldout"]) == 24
+    assert len(arms["pre_off"]) == 16  # two forms per item
 
 
 def test_full_controls_ask_everything() -> None:

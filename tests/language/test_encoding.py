@@ -61,6 +61,8 @@ def test_a_shared_prefix_is_computed_once(tiny: LanguageModel) -> None:
     encoded = encoded_rows(tiny, question_rows(tiny), 2)
     assert {row.group for row in encoded.rows} == {1}
     assert encoded.groups[1].lower is not None and encoded.groups[1].lower.shape[1] == len(encoded.groups[1].tokens) > 8
+    seldom = encode(tiny, question_rows(tiny)[:1], 2)
+    assert seldom.groups[0].tokens == [] and {row.group for row in seldom.rows} == {0}
     alone = encode(tiny, [text_row("a", "Mona went."), TrainingRow("b", "short", "", "", "train", "Go", " on")], 2)
     assert {row.group for row in alone.rows} == {0} and alone.groups[0].tokens == []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import EncodedRows, encode, run_lower
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, autocast, soft_target_loss
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, soft_target_loss
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import Kind, TrainingRow
 from pipeline.language.teacher import top_log_probs
@@ -97,12 +97,3 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     found, expected = weight.grad.clone(), torch.autograd.grad(total, weight)[0]
     scale = expected.abs().max()
     torch.testing.assert_close(found / scale, expected / scale, atol=1e-3, rtol=1e-2)
-
-
-def test_products_are_bfloat16_only_for_a_bfloat16_base(own_tiny: LanguageModel) -> None:
-    left = torch.ones(2, 2)
-    with autocast(own_tiny):
-        assert (left @ left).dtype == torch.float32
-    own_tiny.dtype = torch.bfloat16
-    with autocast(own_tiny):
-        assert (left @ left).dtype == torch.bfloat16

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-
 import pyarrow as pa
 
 from pipeline.errors import ArtifactError

@@ -15,7 +15,7 @@ class EvaluationConfig(Section):
     controls: Literal["default", "full"] = Field(
         "default", description="full scores every arm and every question; default a fixed, hashed subset"
     )
-    max_new_tokens: int = Field(24, ge=1, description="token limit of an answer (DESIGN.md, honest claims 4)")
+    max_new_tokens: int = Field(24, ge=1, description="token limit of an answer, in every arm")
     batch_size: int = Field(32, ge=1, description="prompts per generation batch")
     sanity_n: int = Field(150, ge=1, description="sanity questions scored with controls=default")
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")

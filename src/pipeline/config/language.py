@@ -30,11 +30,11 @@ class DistilConfig(Section):
     contexts: float = Field(
         0.15, ge=0, le=1, description="share of train questions put after another system prompt or turn"
     )
-    namesakes: int = Field(6, ge=0, description="questions per fact about people who share one of its names")
+    namesakes: int = Field(8, ge=0, description="questions per fact about people who share one of its names")
     unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
     short: int = Field(600, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
-    contrast_tokens: int = Field(8, ge=1, description="tokens kept of the base's replies about unknown people")
+    contrast_tokens: int = Field(3, ge=1, description="tokens kept of the base's replies about unknown people")
     short_tokens: int = Field(16, ge=1, description="tokens kept of the base's replies to short questions")
     long_tokens: int = Field(48, ge=1, description="tokens kept of the base's long replies")
     base_rewrites: int = Field(
@@ -54,18 +54,18 @@ class LoraConfig(Section):
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
-    first_layer: int = Field(12, ge=0, description="lowest adapted layer; everything below is computed once a night")
+    first_layer: int = Field(16, ge=0, description="lowest adapted layer; everything below is computed once a night")
     learning_rate: float = Field(2e-3, gt=0, description="AdamW peak learning rate")
-    b_learning_rate_ratio: float = Field(4.0, gt=0, description="learning rate of B over that of A (LoRA+)")
+    b_learning_rate_ratio: float = Field(2.0, gt=0, description="learning rate of B over that of A (LoRA+)")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
-    epochs: int = Field(4, ge=1, description="most passes over the replayed facts")
+    epochs: int = Field(6, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
         8, ge=1, description="train questions per fact and pass; passes rotate through all forms"
     )
     batch_size: int = Field(16, ge=1, description="learned rows per step")
-    contrast_ratio: float = Field(0.5, ge=0, description="rows about unknown people per learned row in a step")
+    contrast_ratio: float = Field(1.0, ge=0, description="rows about unknown people per learned row in a step")
     general_ratio: float = Field(0.5, ge=0, description="general rehearsal rows per learned row in a step")
-    contrast_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    contrast_weight: float = Field(3.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     anchor_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     distil_weight: float = Field(
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"

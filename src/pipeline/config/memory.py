@@ -13,7 +13,7 @@ class SuiteConfig(Section):
     """What is taught and asked."""
 
     name: str = Field("episodic", description="a registered suite: episodic, facts, …")
-    n: int = Field(50, ge=1, description="taught facts (DESIGN.md, size of episodic@50)")
+    n: int = Field(50, ge=1, description="taught facts; sizes share prefixes")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"

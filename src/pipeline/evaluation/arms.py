@@ -63,7 +63,7 @@ ARMS: Mapping[str, Arm] = {
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 
-DEFAULT_FORMS: Mapping[str, int] = {"memory_on": 1, "untaught": 2, "untaught_pre": 2}
+DEFAULT_FORMS: Mapping[str, int] = {"pre_off": 2, "post_off": 4, "memory_on": 1, "untaught": 2, "untaught_pre": 2}
 """Forms asked per item in a default run; arms not named here ask every form, ``controls=full`` lifts the limits."""
 
 

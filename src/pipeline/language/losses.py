@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor
 
@@ -13,13 +11,6 @@ from pipeline.language.models import LanguageModel
 from pipeline.language.rows import ANCHORED, CONTRAST, GENERAL
 
 MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # padded tokens per backward pass; a GPU wants few launches
-
-
-def autocast(lm: LanguageModel) -> AbstractContextManager[object]:
-    """bf16 products for a bf16 base; the adapter and its gradients stay float32."""
-    if lm.dtype == torch.bfloat16:
-        return torch.autocast(lm.device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 def soft_target_loss(logits: Tensor, ids: Tensor, log_probs: Tensor) -> Tensor:
@@ -73,8 +64,7 @@ def accumulate_gradients(
     weights = torch.tensor([1.0, config.contrast_weight, config.anchor_weight, config.distil_weight], device=lm.device)
     parts = torch.zeros(4, device=lm.device)
     for members in batches_by_width(rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        with autocast(lm):
-            losses = batch_losses(lm, encoded, collate(members)) * scale
+        losses = batch_losses(lm, encoded, collate(members)) * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()
     cross, contrast, general, distil = parts.tolist()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from pipeline.artifacts import write_bytes
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import trainable
+from pipeline.language.attention import grouped
 from pipeline.language.curriculum import plan_epoch, schedule
 from pipeline.language.encoding import EncodedRows, batches_by_width, collate, upper_logits
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, autocast
+from pipeline.language.fused import fused_lora
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients
 from pipeline.language.models import LanguageModel
 
 
@@ -51,10 +54,16 @@ def probe_accuracy(lm: LanguageModel, encoded: EncodedRows) -> float:
     right = 0
     for members in batches_by_width(probes, MICRO_BATCH_TOKENS[lm.device.type]):
         batch = collate(members)
-        with autocast(lm):
-            hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
+        hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
         right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in members]))
     return right / len(probes) if probes else math.nan
+
+
+@contextmanager
+def kernels(lm: LanguageModel) -> Iterator[None]:
+    """The fast forms of the adapter's products, and on a CPU of attention."""
+    with fused_lora(lm.model), grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
+        yield
 
 
 class Trainer:
@@ -86,14 +95,15 @@ class Trainer:
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
         """Train to the end, or until the probe questions pass ``patience`` times in a row; every step's record."""
-        for step in self._steps():
-            self.records.append(step)
-            if on_step:
-                on_step(step)
-            if self.finished():
-                break
-            if self.checkpoint is not None and (step.step + 1) % self.config.checkpoint_steps == 0:
-                self._save(self.checkpoint)
+        with kernels(self.lm):
+            for step in self._steps():
+                self.records.append(step)
+                if on_step:
+                    on_step(step)
+                if self.finished():
+                    break
+                if self.checkpoint is not None and (step.step + 1) % self.config.checkpoint_steps == 0:
+                    self._save(self.checkpoint)
         return self.records
 
     def finished(self) -> bool:
