@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from pipeline.artifacts import write_bytes
@@ -154,5 +154,5 @@ class Trainer:
                         "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
                         "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
                     }
-        except Exception as error:
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path}: not a checkpoint of this night ({error}); delete it to train anew") from error
