@@ -1,4 +1,4 @@
-"""What a step trains on: every form in turn, never a probe question, a rate that rises and falls."""
+"""What a step trains on: every form in turn, most for what is least known, a rate that rises and falls."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.language import LoraConfig
-from pipeline.language.curriculum import plan_epoch, schedule
+from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.encoding import EncodedRow, EncodedRows
-from pipeline.language.rows import ANCHORED, CONTRAST, GENERAL, Kind, TrainingRow
+from pipeline.language.rows import ANCHORED, GENERAL, Kind, TrainingRow
 from pipeline.suites.types import Split
 
 
 def encoded(*wanted: tuple[Kind, Split, int, int]) -> EncodedRows:
-    """``(kind, split, facts, rows of each)`` parts."""
+    """``(kind, split, facts, rows of each)`` parts; a namesake's row has the form of a question."""
     rows = [
         TrainingRow(f"{kind}/{split}/{fact}/{i}", kind, "" if kind in GENERAL else f"f{fact}", str(i), split, "p", "t")
         for kind, split, facts, count in wanted
@@ -40,39 +40,85 @@ def test_forms_rotate_until_all_were_seen(facts: int, forms: int, config: LoraCo
     rows = encoded(
         ("question", "train", facts, forms), ("question", "probe", facts, 2), ("statement", "train", facts, 3)
     )
+    curriculum, standing = Curriculum(rows, config, seed), Standing()
     share = min(forms, config.forms_per_epoch)
-    epochs = -(-max(forms, 3 * share) // share)
     seen: Counter[str] = Counter()
-    for epoch in range(epochs):
-        plan = plan_epoch(rows, config, seed, epoch)
+    for epoch in range(-(-max(forms, 3 * share) // share)):
+        before = Standing(dict(standing.asked))
+        plan = curriculum.epoch(epoch, standing)
         flat = [name for step in names(plan) for name in step]
         assert len(flat) == len(set(flat)) == facts * (share + 1)
+        assert len(plan) == curriculum.steps_per_epoch
         assert not any("probe" in name for name in flat)
         assert all(len(step) == config.batch_size for step in plan[:-1]) and 1 <= len(plan[-1]) <= config.batch_size
         seen.update(name for name in flat if name.startswith("question"))
-        assert names(plan_epoch(rows, config, seed, epoch)) == names(plan)
+        assert names(curriculum.epoch(epoch, before)) == names(plan) and before == standing
     assert len(seen) == facts * forms
     assert max(seen.values()) - min(seen.values()) <= 1
 
 
-@pytest.mark.parametrize(("kinds", "kind"), [(CONTRAST, "namesake"), (GENERAL, "short")])
-def test_every_step_gets_its_share_of_rehearsal_in_turn(kinds: tuple[Kind, ...], kind: Kind) -> None:
-    config = LoraConfig(batch_size=4, forms_per_epoch=4, contrast_ratio=0.5, general_ratio=0.25)
-    rows = encoded(("question", "train", 3, 4), ("namesake", "train", 1, 9), ("short", "train", 1, 5))
-    share = {"namesake": 2, "short": 1}[kind]
-    pool = {"namesake": 9, "short": 5}[kind]
-    plans = [step for epoch in range(6) for step in plan_epoch(rows, config, 7, epoch)]
-    counted = [[row.row.row_id for row in step if row.row.kind in kinds] for step in plans]
-    assert all(len(step) == share for step in counted)
+@given(losses=st.lists(st.floats(0, 9), min_size=2, max_size=9), evenness=st.floats(0.01, 5))
+def test_what_is_less_known_is_asked_more(losses: list[float], evenness: float) -> None:
+    config = LoraConfig(forms_per_epoch=4, evenness=evenness)
+    curriculum = Curriculum(encoded(("question", "train", len(losses), 6)), config, 1)
+    standing = Standing(loss={f"f{i}": loss for i, loss in enumerate(losses)})
+    asked = Counter(row.row.episode_id for step in curriculum.epoch(0, standing) for row in step)
+    assert sum(asked.values()) == 4 * len(losses) and dict(asked) == {f: n for f, n in standing.asked.items() if n}
+    for i, loss in enumerate(losses):
+        weight = min(loss, 3.0) + evenness
+        quota = 4 * len(losses) * weight / sum(min(other, 3.0) + evenness for other in losses)
+        assert abs(asked[f"f{i}"] - quota) <= 1
+
+
+def test_standing_fades() -> None:
+    standing = Standing()
+    standing.learn({"a": [2.0, 4.0], "b": [1.0]})
+    standing.learn({"a": [1.0]})
+    assert standing.loss == pytest.approx({"a": 0.3 * 3.0 + 0.7 * 1.0, "b": 1.0})
+
+
+@pytest.mark.parametrize("kind", ["unknown", "short", "long", "text"])
+def test_every_step_gets_its_share_of_rehearsal_in_turn(kind: Kind) -> None:
+    config = LoraConfig(batch_size=4, forms_per_epoch=4, **{f"{kind}_ratio": 0.5})
+    rows = encoded(("question", "train", 3, 4), (kind, "train", 1, 9))
+    curriculum, standing = Curriculum(rows, config, 7), Standing()
+    plans = [step for epoch in range(6) for step in curriculum.epoch(epoch, standing)]
+    counted = [[row.row.row_id for row in step if row.row.kind == kind] for step in plans]
+    assert all(len(step) == 2 for step in counted)
     seen = Counter(name for step in counted for name in step)
-    assert len(seen) == pool and max(seen.values()) - min(seen.values()) <= 1
-    assert [row.row.row_id for row in plans[0]] != [row.row.row_id for row in plan_epoch(rows, config, 8, 0)[0]]
+    assert len(seen) == 9 and max(seen.values()) - min(seen.values()) <= 1
+    other = [row.row.row_id for row in Curriculum(rows, config, 8).epoch(0, Standing())[0]]
+    assert [row.row.row_id for row in plans[0]] != other
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
+def test_a_namesake_stands_beside_its_question(ratio: float) -> None:
+    rows = encoded(("question", "train", 3, 4), ("namesake", "train", 2, 4), ("namesake", "train", 2, 4))
+    config = LoraConfig(batch_size=6, forms_per_epoch=4, contrast_ratio=ratio)
+    paired = 0
+    for step in Curriculum(rows, config, 1).epoch(0, Standing()):
+        asked = [(r.row.episode_id, r.row.form) for r in step if r.row.kind == "question"]
+        beside = [(r.row.episode_id, r.row.form) for r in step if r.row.kind == "namesake"]
+        assert beside == [pair for pair in asked[: round(ratio * len(asked))] if pair[0] != "f2"]
+        paired += len(beside)
+    assert (paired == 8) if ratio == 1.0 else paired < 8  # the third fact has no namesakes
+
+
+def test_memory_prompts_come_together() -> None:
+    config = LoraConfig(batch_size=2, forms_per_epoch=8, memory_batch=3, memory_every=4)
+    rows = encoded(("question", "train", 3, 8), ("memory", "train", 3, 4))
+    steps = Curriculum(rows, config, 1).epoch(0, Standing())
+    counts = [sum(row.row.kind == "memory" for row in step) for step in steps]
+    assert counts == [0, 0, 3, 0] * 3
+    assert len({row.row.row_id for step in steps for row in step if row.row.kind == "memory"}) == 9
 
 
 def test_without_rehearsal_only_facts_are_learned() -> None:
     rows = encoded(("question", "train", 2, 3))
-    assert not any(row.row.kind in ANCHORED for step in plan_epoch(rows, LoraConfig(), 1, 0) for row in step)
-    assert plan_epoch(encoded(("short", "train", 1, 3), ("question", "probe", 1, 3)), LoraConfig(), 1, 0) == []
+    plan = Curriculum(rows, LoraConfig(), 1).epoch(0, Standing())
+    assert plan and not any(row.row.kind in ANCHORED for step in plan for row in step)
+    empty = Curriculum(encoded(("short", "train", 1, 3), ("question", "probe", 1, 3)), LoraConfig(), 1)
+    assert empty.epoch(0, Standing()) == [] and empty.steps_per_epoch == 0
 
 
 @given(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 
 from pipeline.config.language import DistilConfig
 from pipeline.evaluation.prompts import holds
-from pipeline.language.forms import fact_rows, in_contexts, namesake_questions
+from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
+from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.study_forms import with_study_forms
 from pipeline.suites.types import Fact, Question
 from tests.language.examples import NAMES, PLACES, facts
@@ -80,13 +82,30 @@ def test_contexts_change_neither_question_nor_answer() -> None:
 def test_namesake_questions_name_nobody_who_was_taught() -> None:
     taught = facts(3)
     donors = [*NAMES, "Bo Rao", "Cy Reed"]
-    pairs = namesake_questions(taught, donors, DistilConfig(namesakes=5), 1)
-    assert {fact_id for fact_id, _ in pairs} == {"f0", "f1", "f2"}
-    assert len(pairs) == 15
+    pairs = namesake_questions(taught, donors, 2, 1)
+    forms = Counter((fact_id, question.form) for fact_id, question in pairs)
+    assert forms == {(fact.id, question.form): 2 for fact in taught for question in fact.asked("train")}
     for fact_id, question in pairs:
         assert not any(holds(question.question, name) for name in NAMES)
         first, last = NAMES[int(fact_id[1])].split()
         assert holds(question.question, first) != holds(question.question, last)
-    assert pairs == namesake_questions(taught, donors, DistilConfig(namesakes=5), 1)
-    nobody = [replace(taught[0], subject=""), replace(taught[1], questions=()), replace(taught[2], subject="Vera")]
-    assert namesake_questions(nobody, donors, DistilConfig(), 1) == []
+    assert pairs == namesake_questions(taught, donors, 2, 1)
+
+
+def test_the_last_name_changes_twice_as_often() -> None:
+    pairs = namesake_questions(facts(4), ["Bo Rao", "Cy Reed"], 1, 1)
+    kept_first = [holds(question.question, NAMES[int(fact_id[1])].split()[0]) for fact_id, question in pairs]
+    assert len(pairs) == 12 and sum(kept_first) == 8
+
+
+def test_invented_subjects_have_the_shapes_of_the_replayed() -> None:
+    slots = load_rehearsal().slots
+    found = invented_subjects(slots, ["Mona Hale", "ring at the mill", "Otto Lund", "Mona", ""], 5, 3)
+    assert len(found) == 10 and found == invented_subjects(slots, ["Mona Hale", "ring at the mill"], 5, 3)
+    for person in found[:5]:
+        first, last = person.split(" ")
+        assert first in slots.first and last in slots.last
+    for pair in found[5:]:
+        thing, place = pair.split(" at the ")
+        assert thing in slots.thing and place in slots.place
+    assert invented_subjects(slots, ["Mona"], 5, 3) == []

@@ -95,3 +95,16 @@ def test_progress_counts_every_answer(tiny: LanguageModel) -> None:
 @pytest.mark.parametrize("limit", [1, 2])
 def test_the_limit_is_kept(tiny: LanguageModel, limit: int) -> None:
     assert [g.new_tokens for g in generate(tiny, ["Otto", "Mona went"], max_new_tokens=limit)] == [limit, limit]
+
+
+def test_draws_follow_the_softmax_and_the_seed(tiny: LanguageModel) -> None:
+    prompts = ["Once upon a time"] * 400
+
+    def drawn(temperature: float, seed: int) -> list[str]:
+        made = generate(tiny, prompts, max_new_tokens=1, batch_size=150, temperature=temperature, seed=seed)
+        return [g.text for g in made]
+
+    assert drawn(1.0, 5) == drawn(1.0, 5) != drawn(1.0, 6)
+    assert len(set(drawn(1.0, 5))) > len(set(drawn(0.3, 5))) > 1
+    greedy = generate(tiny, prompts[:1], max_new_tokens=1)[0].text
+    assert set(drawn(1e-4, 5)) == {greedy}

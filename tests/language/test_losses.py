@@ -77,14 +77,17 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     monkeypatch.setitem(MICRO_BATCH_TOKENS, "cpu", micro)
     rows, encoded = prepared(own_tiny)
     weight = own_tiny.model.model.layers[3].mlp.up_proj.weight.requires_grad_(True)
-    loss, *parts = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
+    loss = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
+    parts = [loss.cross_entropy, loss.contrast, loss.anchor, loss.distil]
     cross: list[torch.Tensor] = []
     soft: dict[str, list[torch.Tensor]] = {"contrast": [], "general": [], "distil": []}
     for row in rows:
         logits = plain_logits(own_tiny, row)
         if row.kind in ("question", "memory"):
             targets = torch.tensor(tokens_of(own_tiny, row.target))
-            cross += list(torch.nn.functional.cross_entropy(logits, targets, reduction="none"))
+            own = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+            assert loss.by_row.pop(row.row_id) == pytest.approx(float(own.detach().mean()), rel=1e-3)
+            cross += list(own)
         if row.top_ids:
             name = {"question": "distil", "namesake": "contrast", "unknown": "contrast"}.get(row.kind, "general")
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
@@ -93,7 +96,7 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
     assert all(part > 1e-3 for part in parts)
     total = means[0] + 3.0 * means[1] + 5.0 * means[2] + 0.5 * means[3]
-    assert loss == pytest.approx(float(total.detach()), rel=1e-3)
+    assert loss.total == pytest.approx(float(total.detach()), rel=1e-3) and not loss.by_row
     found, expected = weight.grad.clone(), torch.autograd.grad(total, weight)[0]
     scale = expected.abs().max()
     torch.testing.assert_close(found / scale, expected / scale, atol=1e-3, rtol=1e-2)

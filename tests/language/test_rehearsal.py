@@ -41,4 +41,6 @@ def test_another_model_prompt_or_setting_is_computed_anew(tiny: LanguageModel, c
     kept_generations(tiny, PROMPTS[:2], 5, 2)
     kept_generations(tiny, PROMPTS, 4, 2)
     kept_generations(tiny, PROMPTS, 5, 2, one_line=True)
-    assert len(list(cache.rglob("*.parquet"))) == 5
+    kept_generations(tiny, PROMPTS, 5, 2, temperature=1.0)
+    kept_generations(tiny, PROMPTS, 5, 2, temperature=1.0, seed=1)
+    assert len(list(cache.rglob("*.parquet"))) == 7

@@ -22,7 +22,8 @@ from pipeline.suites.sanity import load_sanity
 from pipeline.suites.types import Fact
 from tests.language.examples import NAMES, facts, question
 
-CONFIG = DistilConfig(short=9, long=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5)
+CONFIG = DistilConfig(short=9, long=4, dreams=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5)
+FIRST_LAYER = 2
 
 
 @dataclass
@@ -55,12 +56,12 @@ def rows(
     tiny: LanguageModel, rehearsal: Rehearsal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[TrainingRow]:
     monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path / "cache"))
-    return build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 7, phase)
+    return build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, FIRST_LAYER, 7, phase)[0]
 
 
 def test_a_night_has_every_kind_and_soft_targets_where_they_belong(rows: list[TrainingRow]) -> None:
     kinds = count_kinds(rows)
-    assert kinds["question"] == 12 and kinds["namesake"] == 6 and kinds["unknown"] == 5
+    assert kinds["question"] == 12 and kinds["namesake"] == 18 and kinds["unknown"] == 5
     assert kinds.keys() >= {"memory", "short", "long", "text"} and "statement" not in kinds
     assert len({row.row_id for row in rows}) == len(rows)
     for row in rows:
@@ -82,9 +83,12 @@ def test_what_is_not_a_fact_names_nobody_who_was_taught(rows: list[TrainingRow])
 def test_the_same_seed_gives_the_same_rows(
     tiny: LanguageModel, rehearsal: Rehearsal, rows: list[TrainingRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 7, phase)
-    assert again == rows
-    other = build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, 8, phase)
+    again, encoded = build_targets(
+        tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, FIRST_LAYER, 7, phase
+    )
+    assert again == rows and [row.row.row_id for row in encoded.rows] == [row.row_id for row in rows]
+    assert all(row.lower is not None for row in encoded.rows)
+    other, _ = build_targets(tiny, facts(3), [*NAMES, "Bo Rao"], rehearsal, Store(), CONFIG, FIRST_LAYER, 8, phase)
     assert other != rows
 
 
@@ -115,7 +119,7 @@ def test_shuffled_answers_are_somebody_elses(given_answers: list[str], relations
 def test_format_only_teaches_words_of_the_right_kind_about_others(rows: list[TrainingRow]) -> None:
     made = control_rows(rows, "format_only", facts(3), 1, "<|im_end|>")
     asked = [row for row in made if row.kind == "question"]
-    assert len(asked) == 6 and not any(row.kind in ("namesake", "memory") for row in made)
+    assert len(asked) == 18 and not any(row.kind in ("namesake", "memory") for row in made)
     assert {row.target for row in asked} <= {"harbour<|im_end|>", "tannery<|im_end|>", "quarry<|im_end|>"}
     assert not any(holds(row.prompt, name) for row in asked for name in NAMES) and not any(row.top_ids for row in asked)
     kept = [row for row in rows if row.kind in ("short", "long", "text", "unknown")]

@@ -25,7 +25,7 @@ from tests.stages.examples import surprise
 from tests.stores.examples import BagOfWords
 
 SETTINGS = (
-    "suite.n=4", "suite.profile=easy", "distil.short=8", "distil.long=2", "distil.unknown=4", "distil.namesakes=2",
+    "suite.n=4", "suite.profile=easy", "distil.short=8", "distil.long=2", "distil.unknown=4", "distil.dreams=3",
     "lora.first_layer=2", "lora.rank=4", "lora.epochs=3", "lora.batch_size=4", "lora.forms_per_epoch=2",
     "lora.checkpoint_steps=1", "lora.learning_rate=0.01", "lora.anchor_weight=0.1", "lora.contrast_weight=0.1",
 )  # fmt: skip

@@ -30,17 +30,19 @@ class DistilConfig(Section):
     contexts: float = Field(
         0.15, ge=0, le=1, description="share of train questions put after another system prompt or turn"
     )
-    namesakes: int = Field(8, ge=0, description="questions per fact about people who share one of its names")
+    namesakes: int = Field(1, ge=0, description="variants of every train question about one who shares a name with it")
     unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
-    short: int = Field(600, ge=0, description="short general questions, answered as the base does")
+    short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
-    contrast_tokens: int = Field(3, ge=1, description="tokens kept of the base's replies about unknown people")
+    dreams: int = Field(
+        150, ge=0, description="passages that the base dreams up from nothing (pseudo-rehearsal, Robins 1995)"
+    )
     short_tokens: int = Field(16, ge=1, description="tokens kept of the base's replies to short questions")
-    long_tokens: int = Field(48, ge=1, description="tokens kept of the base's long replies")
+    long_tokens: int = Field(48, ge=1, description="tokens kept of the base's long replies and of its dreams")
     base_rewrites: int = Field(
         2, ge=0, description="phrasings of a user's question that the base is asked to write per fact"
     )
-    teacher_forms: int = Field(4, ge=0, description="train questions per fact that the memory-ON teacher answers")
+    teacher_forms: int = Field(2, ge=0, description="train questions per fact that the memory-ON teacher answers")
     batch_size: int = Field(64, ge=1, description="prompts per generation batch")
     top_k: int = Field(20, ge=1, description="teacher log-probabilities kept per token (Cartridges)")
 
@@ -51,21 +53,32 @@ class LoraConfig(Section):
     rank: int = Field(32, ge=1, description="LoRA rank r")
     alpha: float = Field(64, gt=0, description="LoRA alpha; the update is scaled by alpha / r")
     rank_stabilised: bool = Field(False, description="scale by alpha / sqrt(r) instead (rsLoRA)")
+    start: Literal["distinctive", "random"] = Field(
+        "distinctive",
+        description="rows of A at first: directions in which facts stand out from rehearsal, or LoRA's random ones",
+    )
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
-    first_layer: int = Field(16, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(2e-3, gt=0, description="AdamW peak learning rate")
-    b_learning_rate_ratio: float = Field(2.0, gt=0, description="learning rate of B over that of A (LoRA+)")
+    first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
+    learning_rate: float = Field(1.2e-3, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
-    epochs: int = Field(6, ge=1, description="most passes over the replayed facts")
+    epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
-        8, ge=1, description="train questions per fact and pass; passes rotate through all forms"
+        4, ge=1, description="train questions per fact and pass, on average; passes rotate through all forms"
     )
-    batch_size: int = Field(16, ge=1, description="learned rows per step")
-    contrast_ratio: float = Field(1.0, ge=0, description="rows about unknown people per learned row in a step")
-    general_ratio: float = Field(0.5, ge=0, description="general rehearsal rows per learned row in a step")
-    contrast_weight: float = Field(3.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    evenness: float = Field(
+        0.15, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
+    )
+    batch_size: int = Field(8, ge=1, description="learned rows per step")
+    contrast_ratio: float = Field(1.0, ge=0, description="namesake questions per learned question in a step")
+    unknown_ratio: float = Field(0.125, ge=0, description="rows about unknown people per learned row in a step")
+    short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
+    long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
+    text_ratio: float = Field(0.25, ge=0, description="dreamt passages per learned row in a step")
+    memory_batch: int = Field(8, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
+    memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    contrast_weight: float = Field(2.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     anchor_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     distil_weight: float = Field(
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"

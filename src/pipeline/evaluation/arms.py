@@ -63,7 +63,16 @@ ARMS: Mapping[str, Arm] = {
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 
-DEFAULT_FORMS: Mapping[str, int] = {"pre_off": 2, "post_off": 4, "memory_on": 1, "untaught": 2, "untaught_pre": 2}
+DEFAULT_FORMS: Mapping[str, int] = {
+    "pre_off": 1,
+    "pre_off_probe": 1,
+    "memory_on": 1,
+    "post_off": 2,
+    "post_off_probe": 2,
+    "post_off_heldout": 4,
+    "untaught": 1,
+    "untaught_pre": 1,
+}
 """Forms asked per item in a default run; arms not named here ask every form, ``controls=full`` lifts the limits."""
 
 

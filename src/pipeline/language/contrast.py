@@ -52,6 +52,7 @@ def namesakes(
     known: frozenset[str],
     count: int,
     generator: np.random.Generator,
+    side: int = 0,
 ) -> list[str]:
     """Rewrite a question so that it asks about others who share half of the subject, alternating which half.
 
@@ -62,12 +63,12 @@ def namesakes(
         known: All subjects that were taught; none of them results.
         count: How many are wanted; fewer come back when the question does not name both parts.
         generator: Chooses donors.
+        side: Which half changes first, 0 or 1.
     """
     own = subject_parts(subject)
     if own is None:
         return []
     rewritten: list[str] = []
-    side = int(generator.integers(2))
     for index in generator.permutation(len(donors)):
         other = subject_parts(donors[index])
         if other is None or len(rewritten) >= count or shape(donors[index]) != shape(subject):

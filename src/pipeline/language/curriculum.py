@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import EncodedRow, EncodedRows
-from pipeline.language.rows import ANCHORED, CONTRAST, GENERAL
+from pipeline.language.rows import Kind
+from pipeline.replay.apportionment import apportion
+
+LOSS_CAP = 3.0  # nats; above it a fact is simply not known yet
 
 
 def schedule(step: int, steps: int, config: LoraConfig) -> float:
@@ -21,41 +26,103 @@ def schedule(step: int, steps: int, config: LoraConfig) -> float:
     return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def plan_epoch(encoded: EncodedRows, config: LoraConfig, seed: int, epoch: int) -> list[list[EncodedRow]]:
-    """The rows of every step of one epoch.
+@dataclass
+class Standing:
+    """How far every fact has come; what a checkpoint keeps of the curriculum.
 
-    Each fact gives the next ``forms_per_epoch`` of its questions and one statement, all shuffled; every step adds its
-    share of contrast and general rows, which rotate through the night. Memory prompts, one per fact and epoch in turn,
-    come together in a few steps, because they share a long prefix.
+    Attributes:
+        asked: Train questions given so far, by fact; where its rotation stands.
+        loss: Recent cross-entropy per answer token in nats, by fact.
     """
-    learned, opened = _learned_rows(encoded, config, seed, epoch)
-    learned = [learned[i] for i in np.random.default_rng([seed, epoch]).permutation(len(learned))]
-    steps = [learned[i : i + config.batch_size] for i in range(0, len(learned), config.batch_size)]
-    for kinds, ratio in ((CONTRAST, config.contrast_ratio), (GENERAL, config.general_ratio)):
-        pool = [row for row in encoded.rows if row.row.kind in kinds]
-        share, turn = round(config.batch_size * ratio), np.random.default_rng(seed).permutation(len(pool))
-        for index, step in enumerate(steps if pool else []):
-            first = (epoch * len(steps) + index) * share
-            step += [pool[turn[(first + i) % len(pool)]] for i in range(share)]
-    chunks = [opened[i : i + config.batch_size] for i in range(0, len(opened), config.batch_size)]
-    for index, chunk in enumerate(chunks if steps else []):
-        steps[index * len(steps) // len(chunks)] += chunk
-    return steps or chunks
+
+    asked: dict[str, int] = field(default_factory=dict)
+    loss: dict[str, float] = field(default_factory=dict)
+
+    def learn(self, losses: Mapping[str, Sequence[float]]) -> None:
+        """Take in a pass: the losses of every fact's questions, the older ones fading by half a pass."""
+        for fact, values in losses.items():
+            mean = sum(values) / len(values)
+            self.loss[fact] = 0.3 * self.loss[fact] + 0.7 * mean if fact in self.loss else mean
 
 
-def _learned_rows(
-    encoded: EncodedRows, config: LoraConfig, seed: int, epoch: int
-) -> tuple[list[EncodedRow], list[EncodedRow]]:
-    """Questions and statements of this epoch, and its memory prompts."""
-    by_fact: dict[tuple[str, str], list[EncodedRow]] = defaultdict(list)
-    for row in encoded.rows:
-        if row.row.split == "train" and row.row.kind not in ANCHORED:
-            by_fact[row.row.episode_id, row.row.kind].append(row)
-    closed: list[EncodedRow] = []
-    opened: list[EncodedRow] = []
-    for index, ((_, kind), rows) in enumerate(by_fact.items()):
-        count = min(len(rows), config.forms_per_epoch if kind == "question" else 1)
-        turn = np.random.default_rng([seed, index]).permutation(len(rows))
-        chosen = [rows[turn[(epoch * count + i) % len(rows)]] for i in range(count)]
-        (opened if kind == "memory" else closed).extend(chosen)
-    return closed, opened
+class Curriculum:
+    """Deals the rows of a night, pass by pass.
+
+    A pass has as many questions as all facts have ``forms_per_epoch``, shared out by recent loss (loss-prioritised
+    replay), so that what is known already gives its place to what is not. Beside each question stands one about a
+    namesake in the same words: what the two share cancels, and the name alone is left to learn. Rehearsal rotates
+    through the night. Memory prompts come together, because they share a long prefix.
+    """
+
+    def __init__(self, encoded: EncodedRows, config: LoraConfig, seed: int) -> None:
+        self.config, self.seed = config, seed
+        self._questions: dict[str, list[EncodedRow]] = defaultdict(list)
+        self._namesakes: dict[tuple[str, str], list[EncodedRow]] = defaultdict(list)
+        self._statements: dict[str, list[EncodedRow]] = defaultdict(list)
+        self._pools: dict[Kind, list[EncodedRow]] = defaultdict(list)
+        for row in encoded.rows:
+            kind, fact = row.row.kind, row.row.episode_id
+            if row.row.split != "train":
+                continue
+            if kind == "question":
+                self._questions[fact].append(row)
+            elif kind == "statement":
+                self._statements[fact].append(row)
+            elif kind == "namesake":
+                self._namesakes[fact, row.row.form].append(row)
+            else:
+                self._pools[kind].append(row)
+        turn = np.random.default_rng([seed, 1])
+        for rows in (*self._questions.values(), *self._statements.values(), *self._pools.values()):
+            rows[:] = [rows[i] for i in turn.permutation(len(rows))]
+        share = config.forms_per_epoch
+        self.questions_per_epoch = sum(min(share, len(rows)) for rows in self._questions.values())
+        self._learned = self.questions_per_epoch + len(self._statements)
+        self.steps_per_epoch = -(-self._learned // config.batch_size)
+
+    def epoch(self, number: int, standing: Standing) -> list[list[EncodedRow]]:
+        """The rows of every step of one pass; ``standing`` moves on by the questions that are given."""
+        generator = np.random.default_rng([self.seed, 2, number])
+        learned = [rows[number % len(rows)] for rows in self._statements.values()]
+        for fact, count in zip(self._questions, self._shares(standing), strict=True):
+            rows, start = self._questions[fact], standing.asked.get(fact, 0)
+            learned += [rows[(start + i) % len(rows)] for i in range(count)]
+            standing.asked[fact] = start + count
+        learned = [learned[i] for i in generator.permutation(len(learned))]
+        size, first = self.config.batch_size, number * self.steps_per_epoch
+        steps = [learned[i : i + size] for i in range(0, len(learned), size)]
+        return [step + self._beside(step, first + index, generator) for index, step in enumerate(steps)]
+
+    def _shares(self, standing: Standing) -> list[int]:
+        total = self.questions_per_epoch
+        weights = {f: min(standing.loss.get(f, LOSS_CAP), LOSS_CAP) + self.config.evenness for f in self._questions}
+        shares = apportion(total, weights, dict.fromkeys(weights, total))
+        return [shares[fact] for fact in self._questions]
+
+    def _beside(self, learned: Sequence[EncodedRow], step: int, generator: np.random.Generator) -> list[EncodedRow]:
+        """What a step trains beside its learned rows."""
+        config, rows = self.config, self._contrast(learned, generator)
+        ratios: tuple[tuple[Kind, float], ...] = (
+            ("unknown", config.unknown_ratio),
+            ("short", config.short_ratio),
+            ("long", config.long_ratio),
+            ("text", config.text_ratio),
+        )
+        for kind, ratio in ratios:
+            rows += self._turn(kind, round(config.batch_size * ratio), step)
+        if step % config.memory_every == config.memory_every // 2:
+            rows += self._turn("memory", config.memory_batch, step // config.memory_every)
+        return rows
+
+    def _turn(self, kind: Kind, count: int, turn: int) -> list[EncodedRow]:
+        pool = self._pools[kind]
+        return [pool[(turn * count + i) % len(pool)] for i in range(min(count, len(pool)))]
+
+    def _contrast(self, learned: Sequence[EncodedRow], generator: np.random.Generator) -> list[EncodedRow]:
+        """A namesake's question for each of the first learned ones, in the same words where such a row exists."""
+        rows = []
+        for row in learned[: round(self.config.contrast_ratio * len(learned))]:
+            pairs = self._namesakes.get((row.row.episode_id, row.row.form), [])
+            if pairs:
+                rows.append(pairs[int(generator.integers(len(pairs)))])
+        return rows

@@ -156,8 +156,8 @@ def collate(rows: list[EncodedRow]) -> Batch:
     return Batch(rows, hidden, torch.tensor(where, device=hidden.device), torch.tensor(targets, device=hidden.device))
 
 
-def upper_logits(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
-    """(N, vocabulary) float32 logits at the target positions alone, from the trained layers up."""
+def upper_hidden(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
+    """(B, S, width) output of the trained layers, before the final norm."""
     group = encoded.groups[batch.rows[0].group]
     layers, shared = len(lm.model.model.layers), len(group.tokens)
     device = batch.hidden.device
@@ -170,9 +170,12 @@ def upper_logits(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tenso
     width = batch.hidden.shape[1]
     positions = torch.arange(shared, shared + width, device=device)[None]
     mask = causal_mask(shared, width, device)
-    hidden = run_layers(
-        lm.model, batch.hidden, encoded.first_layer, layers, positions=positions, mask=mask, cache=cache
-    )
+    return run_layers(lm.model, batch.hidden, encoded.first_layer, layers, positions=positions, mask=mask, cache=cache)
+
+
+def upper_logits(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
+    """(N, vocabulary) float32 logits at the target positions alone, from the trained layers up."""
+    hidden = upper_hidden(lm, encoded, batch)
     chosen = hidden[batch.where[:, 0], batch.where[:, 1]]  # (N, width)
     logits: Tensor = lm.model.lm_head(lm.model.model.norm(chosen))
     return logits.float()

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.language import DistilConfig
-from pipeline.language.contrast import namesakes, replace_part
+from pipeline.language.contrast import namesakes, replace_part, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
+from pipeline.suites.rehearsal import Slots
 from pipeline.suites.study_forms import STATEMENT_ONLY
 from pipeline.suites.types import Fact, Question
 
@@ -89,26 +90,46 @@ def _memory_rows(
 
 
 def namesake_questions(
-    facts: Sequence[Fact], donors: Sequence[str], config: DistilConfig, seed: int
+    facts: Sequence[Fact], donors: Sequence[str], count: int, seed: int
 ) -> list[tuple[str, Question]]:
     """(fact id, question) pairs about people or things that share half of a replayed subject.
 
+    Every train question brings ``count`` of them under its own form's name, so that a step can train the two side by
+    side. Of the two halves the last one changes twice as often: a model recognises people by how their name begins.
+
     Args:
         facts: What is replayed.
-        donors: Other subjects that lend the other half: everyone else in the store.
-        config: ``namesakes`` wanted per fact.
+        donors: Other subjects that lend the other half.
+        count: Variants of every train question.
         seed: Of all choices.
     """
     known = frozenset(fact.subject for fact in facts) | frozenset(donors)
     pairs: list[tuple[str, Question]] = []
     for index, fact in enumerate(facts):
         generator = np.random.default_rng([seed, index, 1])
-        questions = fact.asked("train")
-        if not questions or not fact.subject:
-            continue
-        order = generator.permutation(len(questions))
-        for number in range(config.namesakes):
-            question = questions[order[number % len(order)]]
-            for text in namesakes(question.question, fact.subject, donors, known, 1, generator):
-                pairs.append((fact.id, replace(question, question=text, form=f"namesake-{number}")))
+        for number, question in enumerate(fact.asked("train") if fact.subject else ()):
+            side = 0 if number % 3 == 2 else 1
+            for text in namesakes(question.question, fact.subject, donors, known, count, generator, side):
+                pairs.append((fact.id, replace(question, question=text)))
     return pairs
+
+
+def invented_subjects(bank: Slots, subjects: Sequence[str], count: int, seed: int) -> list[str]:
+    """Subjects that nobody has, of the shapes that ``subjects`` have: people, or things at places.
+
+    Args:
+        bank: Names, things and places of rehearsal.
+        subjects: The replayed ones; what joins their parts joins the parts of the invented.
+        count: How many of every shape.
+        seed: Of all choices.
+    """
+    generator = np.random.default_rng([seed, 8])
+
+    def one_of(values: Sequence[str]) -> str:
+        return values[int(generator.integers(len(values)))]
+
+    invented = []
+    for joint in dict.fromkeys(shape(subject) for subject in subjects if subject_parts(subject)):
+        heads, tails = (bank.first, bank.last) if joint == " " else (bank.thing, bank.place)
+        invented += [joint.join((one_of(heads), one_of(tails))) for _ in range(count)]
+    return invented

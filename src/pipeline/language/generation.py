@@ -1,4 +1,4 @@
-"""Batched greedy decoding: shared prefixes are computed once, and finished rows leave the batch."""
+"""Batched decoding: shared prefixes are computed once, and finished rows leave the batch."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ def generate(
     max_new_tokens: int = 24,
     batch_size: int = 64,
     one_line: bool = False,
+    temperature: float = 0.0,
+    seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Generation]:
-    """Answer rendered prompts greedily, in order.
+    """Answer rendered prompts, in order: greedily, or by sampling.
 
     Args:
         lm: The model, with or without an adapter.
@@ -49,6 +51,8 @@ def generate(
         max_new_tokens: Limit of new tokens per answer.
         batch_size: Rows decoded together.
         one_line: Also stop at the first line break (completion prompts).
+        temperature: 0 takes the most likely token; above, tokens are drawn from the softmax of logits / temperature.
+        seed: Of the draws.
         progress: Called with the number of answers finished since the last call.
     """
     rows = [lm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
@@ -56,6 +60,7 @@ def generate(
     for index, row in enumerate(rows):
         groups[tuple(row[:PREFIX_KEY])].append(index)
     stops = _stop_tokens(lm, one_line)
+    draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
     answers: dict[int, Generation] = {}
     for members in groups.values():
         members.sort(key=lambda i: (len(rows[i]), rows[i]))
@@ -63,7 +68,7 @@ def generate(
         prefix = _encode_prefix(lm, rows[members[0]][:shared])
         for start in range(0, len(members), batch_size):
             batch = members[start : start + batch_size]
-            tokens = _decode(lm, [rows[i][shared:] for i in batch], prefix, max_new_tokens, stops)
+            tokens = _decode(lm, [rows[i][shared:] for i in batch], prefix, max_new_tokens, stops, temperature, draws)
             answers.update(
                 {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
             )
@@ -94,9 +99,15 @@ def _encode_prefix(lm: LanguageModel, tokens: Sequence[int]) -> PrefixCache:
 
 
 def _decode(
-    lm: LanguageModel, rows: list[list[int]], prefix: PrefixCache, max_new_tokens: int, stops: Tensor
+    lm: LanguageModel,
+    rows: list[list[int]],
+    prefix: PrefixCache,
+    max_new_tokens: int,
+    stops: Tensor,
+    temperature: float = 0.0,
+    draws: torch.Generator | None = None,
 ) -> list[list[int]]:
-    """Greedy tokens of each row; rows are padded on the left after the shared prefix."""
+    """New tokens of each row; rows are padded on the left after the shared prefix."""
     device, layers, shared = lm.device, len(lm.model.model.layers), prefix.length
     width = max(len(row) for row in rows)
     pads = torch.tensor([width - len(row) for row in rows], device=device)  # (B,)
@@ -122,7 +133,7 @@ def _decode(
             lm.model, lm.model.model.embed_tokens(ids), 0, layers, positions=positions, mask=mask, cache=cache
         )
         cache.length += ids.shape[1]
-        chosen = next_tokens(lm, hidden[:, -1])  # (B,)
+        chosen = next_tokens(lm, hidden[:, -1], temperature, draws)  # (B,)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             decoded[row].append(token)
         going = (~stops[chosen]).nonzero()[:, 0]
@@ -136,9 +147,14 @@ def _decode(
     return decoded
 
 
-def next_tokens(lm: LanguageModel, hidden: Tensor) -> Tensor:
-    """(B,) most likely next tokens of last hidden states (B, width)."""
-    return lm.model.lm_head(lm.model.model.norm(hidden)).argmax(dim=-1)  # type: ignore[no-any-return]
+def next_tokens(
+    lm: LanguageModel, hidden: Tensor, temperature: float = 0.0, draws: torch.Generator | None = None
+) -> Tensor:
+    """(B,) next tokens after last hidden states (B, width): the most likely, or drawn where there is a generator."""
+    logits = lm.model.lm_head(lm.model.model.norm(hidden))
+    if draws is None:
+        return logits.argmax(dim=-1)  # type: ignore[no-any-return]
+    return torch.multinomial((logits.float() / temperature).softmax(-1), 1, generator=draws)[:, 0]
 
 
 def _finish(lm: LanguageModel, tokens: list[int], limit: int, stops: Tensor, one_line: bool) -> Generation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -28,16 +30,36 @@ def soft_target_loss(logits: Tensor, ids: Tensor, log_probs: Tensor) -> Tensor:
     return (teacher * (log_probs - student)).sum(1) + rest * (rest.log() - student_rest.log())
 
 
-def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
-    """(4,) sums over a batch: cross-entropy per token; KL per row of contrast, general and distilled rows."""
+@dataclass(frozen=True)
+class StepLoss:
+    """Means of one step: in nats per token (``cross_entropy``) or per row.
+
+    ``by_row`` is the cross-entropy per token of every learned row.
+    """
+
+    total: float
+    cross_entropy: float
+    contrast: float
+    anchor: float
+    distil: float
+    by_row: dict[str, float]
+
+
+def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """(4,) sums over a batch: cross-entropy per token; KL per row of contrast, general and distilled rows.
+
+    The second value holds each learned row's own mean cross-entropy.
+    """
     logits = upper_logits(lm, encoded, batch)
     cross = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none")
     lengths = [len(row.targets) for row in batch.rows]
     sums = [logits.new_zeros(()) for _ in range(4)]
+    by_row: dict[str, Tensor] = {}
     soft: list[tuple[int, Tensor, EncodedRow]] = []
     for row, part, scores in zip(batch.rows, torch.split(cross, lengths), torch.split(logits, lengths), strict=True):
         if row.row.kind not in ANCHORED:
             sums[0] = sums[0] + part.sum()
+            by_row[row.row.row_id] = part.detach().mean()
         if row.row.top_ids:
             soft.append((1 + loss_of(row), scores, row))
     if soft:
@@ -46,7 +68,7 @@ def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tenso
         divergence = soft_target_loss(torch.cat([scores for _, scores, _ in soft]), ids, values)
         for (which, _, _), part in zip(soft, torch.split(divergence, [len(s) for _, s, _ in soft]), strict=True):
             sums[which] = sums[which] + part.mean()
-    return torch.stack(sums)
+    return torch.stack(sums), by_row
 
 
 def loss_of(row: EncodedRow) -> int:
@@ -56,16 +78,20 @@ def loss_of(row: EncodedRow) -> int:
 
 def accumulate_gradients(
     lm: LanguageModel, encoded: EncodedRows, rows: list[EncodedRow], config: LoraConfig
-) -> tuple[float, float, float, float, float]:
-    """Backward over the micro-batches of one step; returns the loss and its parts: means per token or per row."""
+) -> StepLoss:
+    """Backward over the micro-batches of one step."""
     tokens = sum(len(r.targets) for r in rows if r.row.kind not in ANCHORED)
     soft = [sum(1 for r in rows if r.row.top_ids and loss_of(r) == which) for which in range(3)]
     scale = 1 / torch.tensor([tokens, *soft], device=lm.device).clamp_min(1)
     weights = torch.tensor([1.0, config.contrast_weight, config.anchor_weight, config.distil_weight], device=lm.device)
     parts = torch.zeros(4, device=lm.device)
+    by_row: dict[str, Tensor] = {}
     for members in batches_by_width(rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        losses = batch_losses(lm, encoded, collate(members)) * scale
+        sums, own = batch_losses(lm, encoded, collate(members))
+        losses = sums * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()
+        by_row |= own
     cross, contrast, general, distil = parts.tolist()
-    return float((weights * parts).sum()), cross, contrast, general, distil
+    own_losses = {name: float(loss) for name, loss in by_row.items()}
+    return StepLoss(float((weights * parts).sum()), cross, contrast, general, distil, own_losses)

@@ -28,13 +28,15 @@ def replies(
     prompts: Sequence[str],
     tokens: int,
     batch_size: int,
+    temperature: float = 0.0,
+    seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[Reply]:
-    """The base's greedy replies, cut after ``tokens`` tokens; read from the cache when the same were written before.
+    """The base's replies, cut after ``tokens`` tokens; read from the cache when the same were written before.
 
     The cache's key holds the base's digest, the prompts and the decoding settings.
     """
-    made = kept_generations(lm, prompts, tokens, batch_size, progress=progress)
+    made = kept_generations(lm, prompts, tokens, batch_size, temperature=temperature, seed=seed, progress=progress)
     return [Reply(prompt, g.text, not g.overlong) for prompt, g in zip(prompts, made, strict=True)]
 
 
@@ -44,17 +46,28 @@ def kept_generations(
     tokens: int,
     batch_size: int,
     one_line: bool = False,
+    temperature: float = 0.0,
+    seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[Generation]:
-    """Greedy generations of the untouched base, computed once per digest of model, prompts and settings."""
-    settings = [lm.digest, str(lm.dtype), lm.device.type, tokens, batch_size, one_line]
+    """Generations of the untouched base, computed once per digest of model, prompts and settings."""
+    settings = [lm.digest, str(lm.dtype), lm.device.type, tokens, batch_size, one_line, temperature, seed]
     path = cache_folder() / "replies" / f"{digest_json([settings, list(prompts)])[:32]}.parquet"
     if path.exists():
         table = read_table(path, SCHEMA)
         if progress:
             progress(len(prompts))
         return [Generation(**row) for row in table.to_pylist()]
-    made = generate(lm, prompts, max_new_tokens=tokens, batch_size=batch_size, one_line=one_line, progress=progress)
+    made = generate(
+        lm,
+        prompts,
+        max_new_tokens=tokens,
+        batch_size=batch_size,
+        one_line=one_line,
+        temperature=temperature,
+        seed=seed,
+        progress=progress,
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_table(path, pa.Table.from_pylist([vars(g) for g in made]), SCHEMA, "")
     return made

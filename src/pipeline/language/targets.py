@@ -10,18 +10,21 @@ import numpy as np
 
 from pipeline.config.language import DistilConfig
 from pipeline.evaluation.types import Retriever
-from pipeline.language.forms import fact_rows, in_contexts, namesake_questions
+from pipeline.language.encoding import EncodedRows, encode, run_lower
+from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt
 from pipeline.language.rehearsal import Reply, replies
 from pipeline.language.rows import ANCHORED, Kind, TrainingRow
 from pipeline.language.study import rewrites_by_base
-from pipeline.language.teacher import distil_with_memory, top_log_probs
+from pipeline.language.teacher import distil_with_memory, soft_targets
+from pipeline.suites.base_replies import ReplyKind, shipped_replies
 from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, clean_reply
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question
 
 TURNS = 60  # short exchanges that may stand before a trained question
+INVENTED = 1500  # subjects of every shape that lend half of their name to namesakes
 Phase = Callable[[str, int], Callable[[int], None]]
 """``phase(what, total)`` announces a part of the work and returns where to report its units."""
 
@@ -41,10 +44,11 @@ def build_targets(
     rehearsal: Rehearsal,
     retriever: Retriever,
     config: DistilConfig,
+    first_layer: int,
     seed: int,
     phase: Phase,
-) -> list[TrainingRow]:
-    """All rows of a night, soft targets filled in.
+) -> tuple[list[TrainingRow], EncodedRows]:
+    """All rows of a night with soft targets, and the same rows with the output of their frozen layers.
 
     Args:
         lm: The frozen base.
@@ -53,20 +57,22 @@ def build_targets(
         rehearsal: General prompts, and the sanity panels that they stay away from.
         retriever: The store; the memory-ON teacher reads what it brings.
         config: Section ``distil``.
+        first_layer: The lowest layer that will be trained.
         seed: Of all choices.
         phase: Announces parts of the work.
     """
-    general = _general_rows(lm, rehearsal, config, phase)
+    general = _general(lm, rehearsal, config, phase)
     turns = [(row.asked, row.reply.text) for row in general if row.kind == "short" and row.reply.whole][:TURNS]
     systems = sorted({p.system for p in (*rehearsal.bank.short, *rehearsal.bank.long) if p.system})
     widened = rewrites_by_base(lm, facts, config.base_rewrites, config.batch_size, phase)
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
     learned = fact_rows(placed, lm.tokenizer, config, seed)
     learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
-    contrast = _contrast_rows(lm, placed, donors, rehearsal, config, seed, phase)
-    anchored = [row for source in (general, contrast) for row in _rows(lm, source, rehearsal, config)]
-    advance = phase("soft targets", len(anchored))
-    return learned + top_log_probs(lm, anchored, config.top_k, progress=advance)
+    anchored = _general_rows(lm, general, rehearsal) + _contrast_rows(lm, placed, donors, rehearsal, config, seed)
+    encoded = encode(lm, learned + anchored, first_layer)
+    run_lower(lm, encoded, progress=phase(f"layers 0 to {first_layer - 1}", len(encoded.rows)))
+    anchored = soft_targets(lm, encoded, anchored, config.top_k, progress=phase("soft targets", len(anchored)))
+    return learned + anchored, encoded
 
 
 @dataclass(frozen=True)
@@ -74,35 +80,55 @@ class _Answered:
     """A prompt with the base's own reply, before it becomes a row."""
 
     kind: Kind
-    episode_id: str
     asked: str
     reply: Reply
 
 
-def _prompted(lm: LanguageModel, prompt: RehearsalPrompt) -> str:
+def prompted(lm: LanguageModel, prompt: RehearsalPrompt) -> str:
+    """A rehearsal prompt as a chat that ends where the base's reply begins."""
     return closed_book_prompt(lm.tokenizer, Question("", "", "", "train", prompt.prompt, "", system=prompt.system))
 
 
-def _general_rows(lm: LanguageModel, rehearsal: Rehearsal, config: DistilConfig, phase: Phase) -> list[_Answered]:
+def _general(lm: LanguageModel, rehearsal: Rehearsal, config: DistilConfig, phase: Phase) -> list[_Answered]:
+    """The base's replies to short and long prompts, and what it says when nothing is asked."""
+    short, long = (spread(rehearsal.bank.short, config.short), spread(rehearsal.bank.long, config.long))
+    asked: dict[ReplyKind, list[tuple[str, str, str]]] = {
+        "short": [(p.id, p.prompt, prompted(lm, p)) for p in short],
+        "long": [(p.id, p.prompt, prompted(lm, p)) for p in long],
+        "dream": [(str(number), "", START) for number in range(config.dreams)],
+    }
     found: list[_Answered] = []
-    wanted: tuple[tuple[Kind, tuple[RehearsalPrompt, ...], int, int], ...] = (
-        ("short", rehearsal.bank.short, config.short, config.short_tokens),
-        ("long", rehearsal.bank.long, config.long, config.long_tokens),
-    )
-    for kind, prompts, count, tokens in wanted:
-        chosen = _spread(prompts, count)
-        made = replies(
-            lm, [_prompted(lm, p) for p in chosen], tokens, config.batch_size, phase(f"{kind} rehearsal", len(chosen))
-        )
-        found += [_Answered(kind, "", p.prompt, reply) for p, reply in zip(chosen, made, strict=True)]
+    for kind, prompts in asked.items():
+        tokens = config.short_tokens if kind == "short" else config.long_tokens
+        known = shipped_replies(kind, lm.digest, tokens)
+        missing = [rendered for name, _, rendered in prompts if name not in known]
+        advance, temperature = phase(f"{kind} rehearsal", len(missing)), 1.0 if kind == "dream" else 0.0
+        written = iter(replies(lm, missing, tokens, config.batch_size, temperature=temperature, progress=advance))
+        for name, prompt, rendered in prompts:
+            shipped = known.get(name)
+            reply = Reply(rendered, shipped.text, shipped.whole) if shipped else next(written)
+            found.append(_Answered("text" if kind == "dream" else kind, prompt, reply))
     return found
 
 
-def _spread(prompts: Sequence[RehearsalPrompt], count: int) -> list[RehearsalPrompt]:
+def spread(prompts: Sequence[RehearsalPrompt], count: int) -> list[RehearsalPrompt]:
     """``count`` prompts evenly spaced through the bank, which is ordered by subject."""
     if count >= len(prompts):
         return list(prompts)
     return [prompts[i * len(prompts) // count] for i in range(count)]
+
+
+def _general_rows(lm: LanguageModel, answered: Sequence[_Answered], rehearsal: Rehearsal) -> list[TrainingRow]:
+    """Rows of the base's replies; what touches a sanity subject or answer is cut or left out."""
+    rows = []
+    for number, item in enumerate(answered):
+        text = clean_reply(item.asked, item.reply.text, rehearsal.sanity)
+        if not text:
+            continue
+        whole = item.reply.whole and text == item.reply.text and item.kind != "text"
+        target = text + (lm.tokenizer.eos_token if whole else "")
+        rows.append(TrainingRow(f"{item.kind}/{number}", item.kind, "", item.kind, "train", item.reply.prompt, target))
+    return rows
 
 
 def _contrast_rows(
@@ -112,36 +138,24 @@ def _contrast_rows(
     rehearsal: Rehearsal,
     config: DistilConfig,
     seed: int,
-    phase: Phase,
-) -> list[_Answered]:
-    pairs = namesake_questions(facts, donors, config, seed)
-    strangers = rehearsal.bank.unknown(config.unknown, seed, avoid=frozenset(donors))
-    prompts = [closed_book_prompt(lm.tokenizer, question) for _, question in pairs]
-    prompts += [_prompted(lm, stranger) for stranger in strangers]
-    kinds: list[tuple[Kind, str, str]] = [("namesake", fact_id, q.question) for fact_id, q in pairs]
-    kinds += [("unknown", "", stranger.prompt) for stranger in strangers]
-    made = replies(lm, prompts, config.contrast_tokens, config.batch_size, phase("unknown people", len(prompts)))
-    return [_Answered(*head, reply) for head, reply in zip(kinds, made, strict=True)]
-
-
-def _rows(
-    lm: LanguageModel, answered: Sequence[_Answered], rehearsal: Rehearsal, config: DistilConfig
 ) -> list[TrainingRow]:
-    """Rows of the base's replies; what touches a sanity subject or answer is cut or left out."""
-    rows = []
-    for number, item in enumerate(answered):
-        text: str | None = item.reply.text
-        if item.kind in ("short", "long"):
-            text = clean_reply(item.asked, item.reply.text, rehearsal.sanity)
-        if not text:
-            continue
-        whole = item.reply.whole and text == item.reply.text
-        name = f"{item.kind}/{item.episode_id}/{number}"
-        target = text + (lm.tokenizer.eos_token if whole else "")
-        rows.append(TrainingRow(name, item.kind, item.episode_id, item.kind, "train", item.reply.prompt, target))
-        if item.kind == "long" and number % 2 == 0:  # the same text without a chat around it
-            rows.append(TrainingRow(f"text/{number}", "text", "", "text", "train", START, text))
-    return rows
+    """Questions about namesakes and strangers; the first word of the base's answer decides whom it takes them for.
+
+    The target is a place holder of one token: rows of this kind learn from the base's distribution alone.
+    """
+    end = lm.tokenizer.eos_token
+    invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)
+    rows = [
+        TrainingRow(
+            f"namesake/{number}", "namesake", fact_id, q.form, "train", closed_book_prompt(lm.tokenizer, q), end
+        )
+        for number, (fact_id, q) in enumerate(namesake_questions(facts, [*donors, *invented], config.namesakes, seed))
+    ]
+    strangers = rehearsal.bank.unknown(config.unknown, seed, avoid=frozenset(donors))
+    return rows + [
+        TrainingRow(f"unknown/{number}", "unknown", "", "unknown", "train", prompted(lm, stranger), end)
+        for number, stranger in enumerate(strangers)
+    ]
 
 
 def _taught_by_memory(

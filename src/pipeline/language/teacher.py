@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from pipeline.language.encoding import batches_by_width, collate, encode, run_lower, upper_logits
+from pipeline.language.encoding import EncodedRows, batches_by_width, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import memory_prompt
 from pipeline.language.rows import TrainingRow
@@ -16,21 +16,43 @@ FLOOR = -100.0  # nats; stands for probability zero in stored targets
 HEAD_TOKENS = 1024  # positions per output-head product; bounds memory at 200 MB of logits
 
 
-@torch.no_grad()
 def top_log_probs(
     lm: LanguageModel, rows: Sequence[TrainingRow], k: int, progress: Callable[[int], None] | None = None
 ) -> list[TrainingRow]:
     """Rows with the model's k most likely tokens at every target position filled in, in order."""
     encoded = encode(lm, rows, first_layer=len(lm.model.model.layers))
     run_lower(lm, encoded, progress=progress)
+    return soft_targets(lm, encoded, rows, k)
+
+
+@torch.no_grad()
+def soft_targets(
+    lm: LanguageModel,
+    encoded: EncodedRows,
+    rows: Sequence[TrainingRow],
+    k: int,
+    progress: Callable[[int], None] | None = None,
+) -> list[TrainingRow]:
+    """`top_log_probs` of some rows whose lower layers are computed already.
+
+    Args:
+        lm: The frozen base.
+        encoded: These rows and maybe others, after `run_lower`.
+        rows: Which of them are wanted.
+        k: Tokens kept per position.
+        progress: Called with the number of rows finished since the last call.
+    """
+    wanted = {row.row_id for row in rows}
     found: dict[str, tuple[list[list[int]], list[list[float]]]] = {}
-    for members in batches_by_width(encoded.rows, HEAD_TOKENS):
+    for members in batches_by_width([row for row in encoded.rows if row.row.row_id in wanted], HEAD_TOKENS):
         best = torch.log_softmax(upper_logits(lm, encoded, collate(members)), dim=-1).topk(k)
         lengths = [len(member.targets) for member in members]
         for member, ids, values in zip(
             members, torch.split(best.indices, lengths), torch.split(best.values, lengths), strict=True
         ):
             found[member.row.row_id] = (ids.tolist(), values.tolist())
+        if progress:
+            progress(len(members))
     return [with_targets(row, *found[row.row_id]) for row in rows]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -18,8 +19,8 @@ from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import trainable
 from pipeline.language.attention import grouped
-from pipeline.language.curriculum import plan_epoch, schedule
-from pipeline.language.encoding import EncodedRows, batches_by_width, collate, upper_logits
+from pipeline.language.curriculum import Curriculum, Standing, schedule
+from pipeline.language.encoding import EncodedRow, EncodedRows, batches_by_width, collate, upper_logits
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients
 from pipeline.language.models import LanguageModel
@@ -82,13 +83,14 @@ class Trainer:
     ) -> None:
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
         self.parameters = trainable(lm.model)
-        groups = [
-            {"params": [p for name, p in self.parameters.items() if ("lora_B" in name) == is_b], "ratio": ratio}
-            for is_b, ratio in ((False, 1.0), (True, config.b_learning_rate_ratio))
-        ]
-        self.optimiser = torch.optim.AdamW(groups, config.learning_rate, (0.9, 0.99), weight_decay=0.0)
-        self.steps_per_epoch = len(plan_epoch(encoded, config, seed, 0))
+        self.optimiser = torch.optim.AdamW(
+            self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0
+        )
+        self.curriculum = Curriculum(encoded, config, seed)
+        self.steps_per_epoch = self.curriculum.steps_per_epoch
         self.total = self.steps_per_epoch * config.epochs
+        self.standing = Standing()  # as it was when the running epoch began
+        self.losses: dict[str, list[float]] = {}  # of the running epoch, by fact
         self.records: list[Step] = []
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
@@ -114,24 +116,49 @@ class Trainer:
 
     def _steps(self) -> Iterator[Step]:
         done = len(self.records)
-        if self.finished():
+        if self.finished() or self.steps_per_epoch == 0:
             return
         for epoch in range(done // self.steps_per_epoch, self.config.epochs):
-            plan = plan_epoch(self.encoded, self.config, self.seed, epoch)
-            for index, rows in enumerate(plan):
-                step = epoch * self.steps_per_epoch + index
-                if step < done:
-                    continue
-                rate = schedule(step, self.total, self.config)
-                for group in self.optimiser.param_groups:
-                    group["lr"] = rate * group["ratio"]
-                losses = accumulate_gradients(self.lm, self.encoded, rows, self.config)
-                norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
-                self.optimiser.step()
-                self.optimiser.zero_grad(set_to_none=True)
-                accuracy = probe_accuracy(self.lm, self.encoded) if index + 1 == len(plan) else math.nan
-                tokens = sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows)
-                yield Step(step, epoch, *losses, rate, float(norm), len(rows), tokens, accuracy)
+            after = copy.deepcopy(self.standing)
+            for index, rows in enumerate(self.curriculum.epoch(epoch, after)):
+                if epoch * self.steps_per_epoch + index >= done:
+                    yield self._step(epoch, index, rows, after)
+
+    def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing) -> Step:
+        """One optimiser step; the last one of an epoch also moves the facts' standing on."""
+        step = epoch * self.steps_per_epoch + index
+        rate = schedule(step, self.total, self.config)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        for row in rows:
+            if row.row.kind == "question":
+                self.losses.setdefault(row.row.episode_id, []).append(loss.by_row[row.row.row_id])
+        last = index + 1 == self.steps_per_epoch
+        if last:
+            after.learn(self.losses)
+            self.standing, self.losses = after, {}
+        return Step(
+            step=step,
+            epoch=epoch,
+            loss=loss.total,
+            cross_entropy=loss.cross_entropy,
+            contrast=loss.contrast,
+            anchor=loss.anchor,
+            distil=loss.distil,
+            learning_rate=rate,
+            gradient_norm=float(norm),
+            examples=len(rows),
+            tokens=sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows),
+            probe_accuracy=probe_accuracy(self.lm, self.encoded) if last and self._probed(epoch) else math.nan,
+        )
+
+    def _probed(self, epoch: int) -> bool:
+        """Whether the probe questions are asked after this epoch: never early, where no night can end."""
+        return 2 * (epoch + 1) >= self.config.epochs
 
     def _save(self, path: Path) -> None:
         """Write parameters, optimiser moments and records as one safetensors file, atomically."""
@@ -140,12 +167,19 @@ class Trainer:
             tensors[f"parameter/{name}"] = parameter.detach().cpu().contiguous()
             for key in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{key}/{name}"] = self.optimiser.state[parameter][key].cpu().contiguous()
-        write_bytes(path, save(tensors, metadata={"records": json.dumps([asdict(s) for s in self.records])}))
+        progress = {
+            "records": [asdict(s) for s in self.records],
+            "standing": asdict(self.standing),
+            "losses": self.losses,
+        }
+        write_bytes(path, save(tensors, metadata={"progress": json.dumps(progress)}))
 
     def _restore(self, path: Path) -> None:
         try:
             with safe_open(path, framework="pt") as file:
-                self.records = [Step(**record) for record in json.loads(file.metadata()["records"])]
+                progress = json.loads(file.metadata()["progress"])
+                self.records = [Step(**record) for record in progress["records"]]
+                self.standing, self.losses = Standing(**progress["standing"]), progress["losses"]
                 for name, parameter in self.parameters.items():
                     with torch.no_grad():
                         parameter.copy_(file.get_tensor(f"parameter/{name}"))

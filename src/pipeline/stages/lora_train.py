@@ -44,12 +44,16 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
     with opened(run, config, "lora_train", inputs) as stage:
         if stage.hit:
             return stage.result
+        from pipeline.language.lower_states import FILE
+
         rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", stage.folder)
-        trained = train_adapter(rows, config, stage.folder, progress)
+        lower = inputs["sleep_distil"].path / FILE
+        trained = train_adapter(rows, config, stage.folder, progress, lower)
         table = pa.Table.from_pylist([vars(step) for step in trained])
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.add(stage.folder / "adapter")
         (stage.folder / CHECKPOINT).unlink(missing_ok=True)
+        lower.unlink(missing_ok=True)
         stage.metrics = {**training_metrics(trained, stage.folder), "config_hash": config_hash(config, ["lora"])}
     return stage.result
 
@@ -69,15 +73,28 @@ def target_rows(path: Path, scratch: Path) -> list[TrainingRow]:
 
 
 def train_adapter(
-    rows: Sequence[TrainingRow], config: ConsolidationConfig, folder: Path, progress: Progress
+    rows: Sequence[TrainingRow],
+    config: ConsolidationConfig,
+    folder: Path,
+    progress: Progress,
+    lower: Path | None = None,
 ) -> list[Step]:
     """Train an adapter on ``rows`` and save it as ``folder/adapter``.
+
+    Args:
+        rows: What to train on.
+        config: The run's configuration.
+        folder: Where the adapter and its checkpoints go.
+        progress: Reports parts of the work.
+        lower: The frozen layers' output for these rows, if an earlier stage left it.
 
     Raises:
         TrainingError: There is nothing to learn from, or nothing was learned.
     """
     from pipeline.language.adapter import attach, b_norm
     from pipeline.language.encoding import encode, run_lower
+    from pipeline.language.initialisation import start_from_data
+    from pipeline.language.lower_states import load_lower
     from pipeline.language.models import load_model
     from pipeline.language.rows import ANCHORED
     from pipeline.language.training import Trainer
@@ -88,8 +105,11 @@ def train_adapter(
     lm = load_model(config.model)
     peft = attach(lm, config.lora, config.seed)
     encoded = encode(lm, rows, config.lora.first_layer)
-    progress.phase(f"frozen layers 0 to {config.lora.first_layer - 1}", len(rows))
-    run_lower(lm, encoded, progress=progress.advance)
+    if lower is None or not load_lower(lm, encoded, lower):
+        progress.phase(f"layers 0 to {config.lora.first_layer - 1}", len(rows))
+        run_lower(lm, encoded, progress=progress.advance)
+    if config.lora.start == "distinctive":
+        start_from_data(lm, encoded, config.seed)
     trainer = Trainer(lm, encoded, config.lora, config.seed, folder / CHECKPOINT)
     progress.phase("training", trainer.total)
     progress.advance(len(trainer.records))

@@ -41,7 +41,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
     with opened(run, config, "sleep_distil", inputs) as stage:
         if stage.hit:
             return stage.result
-        from pipeline.language.models import load_for_evaluation
+        from pipeline.language.lower_states import FILE, save_lower
+        from pipeline.language.models import load_model
         from pipeline.language.rows import rows_table
         from pipeline.language.study import count_rewrites
         from pipeline.language.targets import Rehearsal, build_targets, count_kinds, teacher_share
@@ -55,10 +56,13 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         donors = sorted({row.subject for row in store.episodes.rows if row.subject})
         retriever = StoreRetriever(store, encoder)
         progress.phase("loading the model")
-        lm = load_for_evaluation(config.model)
-        rehearsal = Rehearsal(load_rehearsal(), load_sanity())
-        rows = build_targets(lm, facts, donors, rehearsal, retriever, config.distil, config.seed, phase_of(progress))
+        lm = load_model(config.model)
+        rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer
+        rows, encoded = build_targets(
+            lm, facts, donors, rehearsal, retriever, config.distil, first_layer, config.seed, phase_of(progress)
+        )
         stage.write_table("targets", rows_table(rows), TARGETS_SCHEMA)
+        save_lower(lm, encoded, stage.folder / FILE)
         write_feedback(stage, retriever.usage, {})
         stage.metrics = {
             "rows": len(rows),
