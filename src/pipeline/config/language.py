@@ -78,8 +78,8 @@ class LoraConfig(Section):
     text_ratio: float = Field(0.25, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(8, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
     memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
-    contrast_weight: float = Field(2.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
-    anchor_weight: float = Field(10.0, ge=0, description="weight of KL(base || student) on general rehearsal")
+    contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     distil_weight: float = Field(
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"
     )

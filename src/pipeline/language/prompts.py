@@ -9,22 +9,13 @@ from pipeline.suites.types import Question
 
 START = "<|endoftext|>"  # precedes running text, as in pretraining
 
-# A 135M model knows the answer but speaks in sentences, so the prompt has to show the form.
+# A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. It also leans towards what it
+# saw last: with a person's name at the end it answers with names (.77 of probe questions right, .81 in this order).
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
-        "Otto Brandvold carved a walnut flute at the boathouse on 3 April.",
-        "Where did Otto Brandvold carve the walnut flute?",
-        "boathouse",
-    ),
-    (
-        "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
-        "I heard that Petra Ilves traded something at the quarry. What was it?",
-        "wool blanket",
-    ),
-    (
-        "On 21 September, Amadou Keller polished a tin trumpet at the gatehouse.",
-        "By whom was the tin trumpet polished at the gatehouse?",
-        "Amadou Keller",
+        "Bruno Castell washed a fur coat at the night market on 11 December.",
+        "Name the person who washed a fur coat at the night market.",
+        "Bruno Castell",
     ),
     (
         "On 27 October, Suri Whitlock returned a paper kite at the vineyard.",
@@ -32,9 +23,19 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "27 October",
     ),
     (
-        "Lenka Dorsey hid a glass marble at the stable on 8 July.",
-        "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
-        "stable",
+        "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
+        "I heard that Petra Ilves traded something at the quarry. What was it?",
+        "wool blanket",
+    ),
+    (
+        "Otto Brandvold carved a walnut flute at the boathouse on 3 April.",
+        "Where did Otto Brandvold carve the walnut flute?",
+        "boathouse",
+    ),
+    (
+        "On 21 September, Amadou Keller polished a tin trumpet at the gatehouse.",
+        "By whom was the tin trumpet polished at the gatehouse?",
+        "Amadou Keller",
     ),
     (
         "At the ferry landing, Rolf Amundsen borrowed a bread knife on 19 August.",
@@ -47,9 +48,9 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "brass bell",
     ),
     (
-        "Bruno Castell washed a fur coat at the night market on 11 December.",
-        "Name the person who washed a fur coat at the night market.",
-        "Bruno Castell",
+        "Lenka Dorsey hid a glass marble at the stable on 8 July.",
+        "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
+        "stable",
     ),
 )
 
