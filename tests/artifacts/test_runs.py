@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.artifacts import RunFolder, find_run, list_runs, open_run, read_json, resumable, write_json
 from pipeline.config import FlowConfig, config_hash, load_config
-from pipeline.errors import ArtifactError, ConfigError
+from pipeline.errors import ArtifactError, ConfigError, DataError, EngramError, StoreError
 
 HOLDER = """
 import sys, time
@@ -61,6 +61,17 @@ def test_a_failed_run_is_resumed(config: FlowConfig, error: BaseException) -> No
         assert again.path == first.path
         assert (again.state, again.manifest()["resumed"], again.manifest()["error"]) == ("running", 1, None)
     assert again.state == "done"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError, StoreError])
+def test_bad_input_leaves_no_run_unless_a_stage_was_finished(config: FlowConfig, kind: type[EngramError]) -> None:
+    with pytest.raises(kind), open_run(config) as refused:
+        raise kind("bad")
+    assert not refused.path.exists() and list_runs(config.root) == []
+    with pytest.raises(kind), open_run(config) as begun:
+        write_json(begun.path / "teach" / "manifest.json", {})
+        raise kind("bad")
+    assert begun.state == "failed"
 
 
 def test_the_newest_unfinished_run_of_the_same_configuration_is_taken_up(config: FlowConfig) -> None:

@@ -8,11 +8,14 @@ Below the artifact root, and in code:
 
     with open_run(config) as run:       # done at the end of the block, failed (and resumable) on an error
         ...
+
+A run that bad input stops before its first finished stage leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import secrets
+import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +26,7 @@ from pipeline.artifacts.atomic import read_json, sweep, write_bytes, write_json
 from pipeline.artifacts.digests import code_version
 from pipeline.artifacts.locking import FileLock
 from pipeline.config import FlowConfig, check_name, config_dict, config_hash, dump_config, read_config
-from pipeline.errors import ArtifactError, ConfigError, EngramError
+from pipeline.errors import ArtifactError, ConfigError, DataError, EngramError, StoreError
 
 SCHEMA_VERSION = 1
 State = Literal["running", "done", "failed"]
@@ -107,11 +110,18 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if isinstance(error, ConfigError | DataError | StoreError) and not any(self.path.glob("*/manifest.json")):
+            self._discard()
+        elif error is not None:
             with suppress(EngramError):  # the first error is the one to see
                 self.finish("failed", error=str(error) or type(error).__name__)
         elif self._lock is not None and self._lock.held:
             self.finish("done", error=None)
+
+    def _discard(self) -> None:
+        """Remove a run that bad input stopped before any stage was finished: there is nothing to take up again."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.release()
 
     def _begin(self, config: FlowConfig) -> None:
         """Start a new run here, or take up an unfinished one of the same configuration."""

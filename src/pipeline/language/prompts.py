@@ -9,8 +9,8 @@ from pipeline.suites.types import Question
 
 START = "<|endoftext|>"  # precedes running text, as in pretraining
 
-# A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. It also leans towards what it
-# saw last: with a person's name at the end it answers with names (.77 of probe questions right, .81 in this order).
+# A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. It also leans towards what
+# it saw last: with a person's name at the end it answers with names (.77 of probe questions right, .81 in this order).
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
         "Bruno Castell washed a fur coat at the night market on 11 December.",
