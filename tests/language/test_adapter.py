@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
-from pipeline.language.adapter import attach, b_norm, load_adapter, trainable
+from pipeline.language.adapter import attach, b_norm, go_on_from, load_adapter, trainable
 from pipeline.language.models import LanguageModel
 from tests.language.examples import mixed_rows, plain_logits
 
@@ -39,8 +40,6 @@ def test_a_fresh_adapter_changes_nothing_and_sits_in_the_upper_layers(
 
 
 def test_the_seed_decides_the_start(tiny: LanguageModel, own_tiny: LanguageModel) -> None:
-    import copy
-
     other = copy.deepcopy(own_tiny.model)
     attach(own_tiny, CONFIG, seed=1)
     first = trainable(own_tiny.model)
@@ -79,3 +78,22 @@ def test_faults_are_named(own_tiny: LanguageModel, tmp_path: Path) -> None:
         load_adapter(own_tiny, tmp_path)
     with pytest.raises(TrainingError, match=r"lora\.first_layer=4, but the model 'tiny' has layers 0 to 3"):
         attach(own_tiny, LoraConfig(first_layer=4), seed=1)
+
+
+def test_a_night_goes_on_from_an_earlier_one(tiny: LanguageModel, own_tiny: LanguageModel, tmp_path: Path) -> None:
+    base = copy.deepcopy(own_tiny.model)
+    peft = attach(own_tiny, CONFIG, seed=1)
+    stir(own_tiny)
+    peft.save_pretrained(str(tmp_path / "adapter"))
+    before = {name: value.detach().clone() for name, value in trainable(own_tiny.model).items()}
+    own_tiny.model = copy.deepcopy(base)
+    go_on_from(attach(own_tiny, CONFIG, seed=2), tmp_path / "adapter")
+    after = trainable(own_tiny.model)
+    assert before.keys() == after.keys() and all(torch.equal(value, after[name]) for name, value in before.items())
+    for changed in ({"rank": 3}, {"first_layer": 1}, {"targets": ("q_proj",)}):
+        own_tiny.model = copy.deepcopy(base)
+        peft = attach(own_tiny, CONFIG.model_copy(update=changed), seed=2)
+        with pytest.raises(TrainingError, match="set fresh=true"):
+            go_on_from(peft, tmp_path / "adapter")
+    with pytest.raises(ModelError, match="no adapter in"):
+        go_on_from(peft, tmp_path / "absent")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from pipeline.artifacts import StageResult, read_table
@@ -16,6 +17,7 @@ from pipeline.errors import TrainingError
 from pipeline.language.rows import ANCHORED, TrainingRow
 from pipeline.language.training import Step
 from pipeline.progress import Silent
+from pipeline.sessions.champion import Champion
 from pipeline.stages import lora_train
 from pipeline.stages.lora_train import first_and_last, require_learning, target_rows, train_adapter
 from pipeline.stages.night import Night, begin, configure
@@ -128,6 +130,21 @@ def test_a_killed_training_goes_on_and_ends_the_same(night: Night, tmp_path: Pat
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
     tables = [read_table(r.path / "steps.parquet", lora_train.STEPS_SCHEMA) for r in (whole, resumed["lora_train"])]
     assert repr(tables[0].to_pylist()) == repr(tables[1].to_pylist())
+
+
+def test_a_night_that_is_not_fresh_goes_on_from_the_champion(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = sleep(night)["lora_train"]
+    assert first.metrics["continues"] is None
+    champion = Champion(3, first.path / "adapter", None)
+    monkeypatch.setattr(lora_train, "find_champion", lambda *_: champion)
+    one_step = ("fresh=false", "session=day", "lora.epochs=1", "lora.batch_size=99", "lora.learning_rate=1e-9")
+    with begin("consolidation/episodic", [*SETTINGS, *one_step, f"root={tmp_path / 'next'}"]) as later:
+        second = sleep(later)["lora_train"]
+    assert second.metrics["continues"] == 3
+    weights = [load_file(r.path / "adapter" / "adapter_model.safetensors") for r in (first, second)]
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
 
 
 def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ from typing import Any
 
 import torch
 from peft import LoraConfig as PeftConfig
-from peft import PeftModel, get_peft_model
+from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
 from pipeline.language.models import LanguageModel
+
+WEIGHTS = "adapter_model.safetensors"
 
 
 @contextmanager
@@ -51,10 +54,30 @@ def attach(lm: LanguageModel, config: LoraConfig, seed: int) -> PeftModel:
         return get_peft_model(lm.model, adapter)
 
 
+def go_on_from(adapted: PeftModel, folder: Path) -> None:
+    """Give a freshly attached adapter the weights of an earlier night's, in place.
+
+    Raises:
+        ModelError: There is no adapter in the folder.
+        TrainingError: It has another rank, other matrices or other layers.
+    """
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
+    earlier, fresh = load_file(path), get_peft_model_state_dict(adapted)
+    found, wanted = ({name: tuple(value.shape) for name, value in some.items()} for some in (earlier, fresh))
+    if found != wanted:
+        raise TrainingError(
+            f"the adapter in {folder} has other matrices, layers or rank than lora.* asks for: "
+            "a night that continues it needs its settings; set fresh=true to begin from the base"
+        )
+    set_peft_model_state_dict(adapted, earlier)
+
+
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     """A copy of the base with the adapter of ``folder`` merged into its weights in float32; the base is untouched."""
-    if not (folder / "adapter_model.safetensors").exists():
-        raise ModelError(f"no adapter in {folder}: adapter_model.safetensors is missing")
+    if not (folder / WEIGHTS).exists():
+        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
     model = copy.deepcopy(lm.model).float()
     with _quiet():
         merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()

@@ -18,6 +18,7 @@ from pipeline.artifacts import RunFolder, StageResult, read_table
 from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
+from pipeline.sessions.champion import find_champion
 from pipeline.stages.order import opened
 from pipeline.stages.sleep_distil import TARGETS_SCHEMA
 
@@ -48,13 +49,19 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
 
         rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", stage.folder)
         lower = inputs["sleep_distil"].path / FILE
-        trained = train_adapter(rows, config, stage.folder, progress, lower)
+        previous = None if config.fresh else find_champion(config.root, config.model, config.tracking)
+        start = previous.adapter if previous else None
+        trained = train_adapter(rows, config, stage.folder, progress, lower, start)
         table = pa.Table.from_pylist([vars(step) for step in trained])
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.add(stage.folder / "adapter")
         (stage.folder / CHECKPOINT).unlink(missing_ok=True)
         lower.unlink(missing_ok=True)
-        stage.metrics = {**training_metrics(trained, stage.folder), "config_hash": config_hash(config, ["lora"])}
+        stage.metrics = {
+            **training_metrics(trained, stage.folder),
+            "config_hash": config_hash(config, ["lora"]),
+            "continues": previous.version if previous else None,
+        }
     return stage.result
 
 
@@ -78,6 +85,7 @@ def train_adapter(
     folder: Path,
     progress: Progress,
     lower: Path | None = None,
+    start: Path | None = None,
 ) -> list[Step]:
     """Train an adapter on ``rows`` and save it as ``folder/adapter``.
 
@@ -87,11 +95,12 @@ def train_adapter(
         folder: Where the adapter and its checkpoints go.
         progress: Reports parts of the work.
         lower: The frozen layers' output for these rows, if an earlier stage left it.
+        start: Folder of the adapter that this night goes on from; None begins anew.
 
     Raises:
         TrainingError: There is nothing to learn from, or nothing was learned.
     """
-    from pipeline.language.adapter import attach, b_norm
+    from pipeline.language.adapter import attach, b_norm, go_on_from
     from pipeline.language.encoding import encode, run_lower
     from pipeline.language.initialisation import start_from_data
     from pipeline.language.lower_states import load_lower
@@ -108,7 +117,9 @@ def train_adapter(
     if lower is None or not load_lower(lm, encoded, lower):
         progress.phase(f"layers 0 to {config.lora.first_layer - 1}", len(rows))
         run_lower(lm, encoded, progress=progress.advance)
-    if config.lora.start == "distinctive":
+    if start is not None:
+        go_on_from(peft, start)
+    elif config.lora.start == "distinctive":
         start_from_data(lm, encoded, config.seed)
     trainer = Trainer(lm, encoded, config.lora, config.seed, folder / CHECKPOINT)
     progress.phase("training", trainer.total)
