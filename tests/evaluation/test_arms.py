@@ -40,7 +40,7 @@ def test_every_contract_arm_is_asked_in_its_split() -> None:
     }  # fmt: skip
     assert all(splits[arm] == {"test"} for arm in EVERY_RUN - {"post_off", "post_off_probe"})
     assert len(arms["post_off_heldout"]) == 24
-    assert len(arms["pre_off"]) == 16  # two forms per item
+    assert len(arms["pre_off"]) == 8  # one form per item
 
 
 def test_full_controls_ask_everything() -> None:
