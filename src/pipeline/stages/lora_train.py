@@ -120,6 +120,7 @@ def train_adapter(
     if start is not None:
         go_on_from(peft, start)
     elif config.lora.start == "distinctive":
+        progress.phase("finding where facts stand out")
         start_from_data(lm, encoded, config.seed)
     trainer = Trainer(lm, encoded, config.lora, config.seed, folder / CHECKPOINT)
     progress.phase("training", trainer.total)
