@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.language.encoding import (
-    PAD_TO,
     EncodedRow,
     EncodedRows,
-    batches_by_width,
+    PrefixGroup,
+    batches,
     collate,
     encode,
     run_lower,
@@ -35,13 +35,13 @@ def test_logits_equal_a_plain_forward_pass(tiny: LanguageModel, first_layer: int
     encoded = encoded_rows(tiny, rows, first_layer, batch_tokens)
     assert len(encoded.groups) > 2  # no prefix, the chat's, the worked examples'
     seen = 0
-    for members in batches_by_width(encoded.rows, batch_tokens):
-        batch = collate(members)
-        parts = upper_logits(tiny, encoded, batch).split([len(m.targets) for m in members])
-        for member, part in zip(members, parts, strict=True):
+    for members in batches(encoded, encoded.rows, batch_tokens):
+        batch = collate(encoded, members)
+        parts = upper_logits(tiny, encoded, batch).split([len(m.targets) for m in batch.rows])
+        for member, part in zip(batch.rows, parts, strict=True):
             torch.testing.assert_close(part, plain_logits(tiny, member.row), atol=1e-4, rtol=1e-4)
             seen += 1
-        assert batch.targets.tolist() == [token for m in members for token in m.targets]
+        assert batch.targets.tolist() == [token for m in batch.rows for token in m.targets]
     assert seen == len(rows)
 
 
@@ -60,7 +60,7 @@ def test_prompt_and_target_come_back_as_they_were_tokenised(tiny: LanguageModel)
 def test_a_shared_prefix_is_computed_once(tiny: LanguageModel) -> None:
     encoded = encoded_rows(tiny, question_rows(tiny), 2)
     assert {row.group for row in encoded.rows} == {1}
-    assert encoded.groups[1].lower is not None and encoded.groups[1].lower.shape[1] == len(encoded.groups[1].tokens) > 8
+    assert encoded.groups[1].lower is not None and len(encoded.groups[1].lower) == len(encoded.groups[1].tokens) > 8
     seldom = encode(tiny, question_rows(tiny)[:1], 2)
     assert seldom.groups[0].tokens == [] and {row.group for row in seldom.rows} == {0}
     alone = encode(tiny, [text_row("a", "Mona went."), TrainingRow("b", "short", "", "", "train", "Go", " on")], 2)
@@ -77,8 +77,8 @@ def test_gradients_reach_the_shared_prefix(tiny: LanguageModel, own_tiny: Langua
         for name, p in lm.model.named_parameters()
         if name.startswith(("model.layers.2.", "model.layers.3."))
     }
-    for members in batches_by_width(encoded.rows, 60):
-        batch = collate(members)
+    for members in batches(encoded, encoded.rows, 60):
+        batch = collate(encoded, members)
         torch.nn.functional.cross_entropy(upper_logits(lm, encoded, batch), batch.targets, reduction="sum").backward()
     shared = {name: p.grad.clone() for name, p in weights.items() if p.grad is not None}
     lm.model.zero_grad()
@@ -100,13 +100,16 @@ def test_progress_counts_every_row(tiny: LanguageModel) -> None:
 
 @given(
     sizes=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 40)), max_size=30),
+    prefixes=st.tuples(st.just(0), st.integers(1, 30), st.integers(1, 30)),
     batch_tokens=st.integers(1, 200),
 )
-def test_batches_hold_every_row_once_within_the_budget(sizes: list[tuple[int, int]], batch_tokens: int) -> None:
+def test_batches_hold_every_row_once_within_the_budget(
+    sizes: list[tuple[int, int]], prefixes: tuple[int, ...], batch_tokens: int
+) -> None:
     rows = [EncodedRow(text_row(str(i), "x"), [0] * n, 0, [0], group) for i, (group, n) in enumerate(sizes)]
-    batches = batches_by_width(rows, batch_tokens)
-    assert sorted(m.row.row_id for b in batches for m in b) == sorted(r.row.row_id for r in rows)
-    for batch in batches:
-        width = -(-max(len(m.tokens) for m in batch) // PAD_TO) * PAD_TO
-        assert len({m.group for m in batch}) == 1
-        assert len(batch) == 1 or len(batch) * width <= batch_tokens
+    encoded = EncodedRows(rows, [PrefixGroup([0] * length) for length in prefixes], 0)
+    found = batches(encoded, rows, batch_tokens)
+    assert sorted(m.row.row_id for b in found for m in b) == sorted(r.row.row_id for r in rows)
+    for batch in found:
+        tokens = sum(len(m.tokens) for m in batch) + sum(prefixes[group] for group in {m.group for m in batch})
+        assert batch and (len(batch) == 1 or tokens <= batch_tokens)

@@ -49,14 +49,14 @@ def fresh(lm: LanguageModel, rows: int | None = None) -> EncodedRows:
 def test_the_start_moves_a_and_not_the_model(own_tiny: LanguageModel) -> None:
     encoded = fresh(own_tiny)
     before = {name: value.detach().clone() for name, value in trainable(own_tiny.model).items()}
-    logits = upper_logits(own_tiny, encoded, collate(encoded.rows[:2])).detach()
+    logits = upper_logits(own_tiny, encoded, collate(encoded, encoded.rows[:2])).detach()
     start_from_data(own_tiny, encoded, 1)
     after = trainable(own_tiny.model)
     for name, value in before.items():
         assert torch.equal(value, after[name]) == ("lora_B" in name), name
     layer = "model.layers.3.self_attn"
     assert torch.equal(after[f"{layer}.q_proj.lora_A.default.weight"], after[f"{layer}.v_proj.lora_A.default.weight"])
-    assert torch.equal(logits, upper_logits(own_tiny, encoded, collate(encoded.rows[:2])))
+    assert torch.equal(logits, upper_logits(own_tiny, encoded, collate(encoded, encoded.rows[:2])))
     found = {name: value.detach().clone() for name, value in after.items()}
     start_from_data(own_tiny, encoded, 1)
     assert all(torch.equal(value, trainable(own_tiny.model)[name]) for name, value in found.items())

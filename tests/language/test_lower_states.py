@@ -28,7 +28,7 @@ def test_what_is_read_gives_the_same_logits(tiny: LanguageModel, computed: tuple
     assert load_lower(tiny, after, path)
     assert any(group.tokens for group in after.groups)
     for old, new in zip(before.rows, after.rows, strict=True):
-        logits = [upper_logits(tiny, rows, collate([row])) for rows, row in ((before, old), (after, new))]
+        logits = [upper_logits(tiny, rows, collate(rows, [row])) for rows, row in ((before, old), (after, new))]
         assert torch.equal(*logits)
 
 

@@ -73,8 +73,8 @@ def _tokens(lm: LanguageModel, rows: Sequence[TrainingRow]) -> int:
 
 def _night_step(lm: LanguageModel, rows: Sequence[TrainingRow], config: ConsolidationConfig) -> Callable[[int], None]:
     from pipeline.language.encoding import encode, run_lower
+    from pipeline.language.fused import fused_lora
     from pipeline.language.losses import accumulate_gradients
-    from pipeline.language.training import kernels
 
     encoded = encode(lm, rows, config.lora.first_layer)
     run_lower(lm, encoded)
@@ -82,7 +82,7 @@ def _night_step(lm: LanguageModel, rows: Sequence[TrainingRow], config: Consolid
     def step(index: int) -> None:
         size = config.lora.batch_size
         batch = [encoded.rows[(index * size + i) % len(encoded.rows)] for i in range(size)]
-        with kernels(lm):
+        with fused_lora(lm.model):
             accumulate_gradients(lm, encoded, batch, config.lora)
 
     return step

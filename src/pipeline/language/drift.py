@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
 from pipeline.evaluation.drift import TokenDrift
-from pipeline.language.encoding import Batch, EncodedRows, batches_by_width, collate, encode, run_lower, upper_logits
+from pipeline.language.encoding import batches, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt
 from pipeline.language.rows import TrainingRow
@@ -47,26 +48,27 @@ def token_drift(
         progress: Called with the number of rows finished since the last call.
     """
     found: list[TokenDrift] = []
-    before, after = (_final(lm, rows) for lm in (base, post))
-    pairs = {row.row.row_id: row for row in after.rows}
-    for members in batches_by_width(before.rows, BATCH_TOKENS):
-        batch = collate(members)
-        p = _log_probs(base, before, batch)
-        q = _log_probs(post, after, collate([pairs[m.row.row_id] for m in members]))
-        lengths = [len(m.targets) for m in members]
+    encoded = encode(base, rows, shared_layers(base.model, post.model))
+    run_lower(base, encoded)
+    for members in batches(encoded, encoded.rows, BATCH_TOKENS):
+        batch = collate(encoded, members)
+        p, q = (torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1) for lm in (base, post))
+        lengths = [len(member.targets) for member in batch.rows]
         parts = ((p.exp() * (p - q)).sum(1), *(x.gather(1, batch.targets[:, None])[:, 0] for x in (p, q)))
-        for member, kl, own, other in zip(members, *(torch.split(part.cpu(), lengths) for part in parts), strict=True):
+        divided = (torch.split(part.cpu(), lengths) for part in parts)
+        for member, kl, own, other in zip(batch.rows, *divided, strict=True):
             found.append(TokenDrift(member.row.form, kl.numpy(), own.numpy(), other.numpy()))
         if progress:
-            progress(len(members))
+            progress(len(batch.rows))
     return found
 
 
-def _final(lm: LanguageModel, rows: Sequence[TrainingRow]) -> EncodedRows:
-    encoded = encode(lm, rows, first_layer=len(lm.model.model.layers))
-    run_lower(lm, encoded)
-    return encoded
-
-
-def _log_probs(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> torch.Tensor:
-    return torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1)
+def shared_layers(base: Any, post: Any) -> int:
+    """How many lowest layers an adapter left as they were: both models compute them alike, so they run once."""
+    pairs = zip(base.model.layers, post.model.layers, strict=True)
+    different = (
+        index
+        for index, layers in enumerate(pairs)
+        if not all(map(torch.equal, *(layer.state_dict().values() for layer in layers)))
+    )
+    return next(different, len(base.model.layers))

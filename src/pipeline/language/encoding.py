@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from pipeline.language.decoder import PrefixCache, causal_mask, common_prefix, run_layers
+from pipeline.language.decoder import common_prefix
 from pipeline.language.models import LanguageModel
+from pipeline.language.packing import Block, Packing, packed_layers
 from pipeline.language.rows import TrainingRow
 
 PREFIX_KEY = 12  # rows that agree in this many first tokens may share a prefix
 WORTHWHILE = 1000  # tokens that sharing a prefix must save in one pass over the rows, to be worth a group of its own
-PAD_TO = 8  # widths are multiples of this, so that few matrix shapes occur
 
 
 @dataclass
@@ -43,12 +43,11 @@ class EncodedRow:
 class PrefixGroup:
     """Rows that share their first tokens, with the lower layers' record of those tokens.
 
-    ``lower`` is (1, P, width), the prefix's own output of the lower layers; it enters the upper ones once per batch.
+    ``lower`` is (P, width), the prefix's own output of the lower layers; it enters the upper ones once per batch.
     """
 
     tokens: list[int]
     lower: Tensor | None = None
-    cache: PrefixCache = field(default_factory=PrefixCache)
 
 
 @dataclass
@@ -67,18 +66,18 @@ class EncodedRows:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one prefix group, padded on the right.
+    """Rows packed end to end, each prefix group's shared tokens before its rows.
 
     Attributes:
-        rows: The B encoded rows.
-        hidden: (B, S, width) lower output.
-        where: (N, 2) row and column of every position that predicts a target.
-        targets: (N,) the tokens to predict.
+        rows: The rows in packed order: by group, then by length.
+        packing: Where their tokens stand.
+        hidden: (N, width) lower output.
+        targets: (M,) the tokens to predict, row by row.
     """
 
     rows: list[EncodedRow]
+    packing: Packing
     hidden: Tensor
-    where: Tensor
     targets: Tensor
 
 
@@ -106,76 +105,87 @@ def encode(lm: LanguageModel, rows: Sequence[TrainingRow], first_layer: int) -> 
 
 @torch.no_grad()
 def run_lower(
-    lm: LanguageModel, encoded: EncodedRows, batch_tokens: int = 2048, progress: Callable[[int], None] | None = None
+    lm: LanguageModel, encoded: EncodedRows, batch_tokens: int = 4096, progress: Callable[[int], None] | None = None
 ) -> None:
     """Fill in ``lower`` of every prefix and row: the output of the layers below the first trained one."""
-    embed, first = lm.model.model.embed_tokens, encoded.first_layer
-    for group in encoded.groups:
-        if group.tokens:
-            ids = torch.tensor([group.tokens], device=lm.device)
-            positions = torch.arange(len(group.tokens), device=lm.device)[None]
-            group.lower = run_layers(lm.model, embed(ids), 0, first, positions=positions, cache=group.cache)
-        group.cache.recording = False
-    for members in batches_by_width(encoded.rows, batch_tokens):
-        group = encoded.groups[members[0].group]
-        ids = torch.nn.utils.rnn.pad_sequence([torch.tensor(m.tokens) for m in members], batch_first=True)
-        ids = torch.nn.functional.pad(ids, (0, -ids.shape[1] % PAD_TO)).to(lm.device)
-        shared = len(group.tokens)
-        positions = torch.arange(shared, shared + ids.shape[1], device=lm.device)[None]
-        mask = causal_mask(shared, ids.shape[1], lm.device)
-        cache = group.cache if shared else None
-        hidden = run_layers(lm.model, embed(ids), 0, first, positions=positions, mask=mask, cache=cache)
-        for index, member in enumerate(members):
-            member.lower = hidden[index, : len(member.tokens)].clone()
+    embed = lm.model.model.embed_tokens
+    for rows in batches(encoded, encoded.rows, batch_tokens):
+        packing, pieces = _pack(encoded, rows, lm.device)
+        ids = torch.tensor([token for piece in pieces for token in piece.tokens], device=lm.device)
+        hidden = packed_layers(lm.model, embed(ids), 0, encoded.first_layer, packing, narrow=False)
+        for piece, lower in zip(pieces, torch.split(hidden, [len(p.tokens) for p in pieces]), strict=True):
+            piece.lower = lower.clone()
         if progress:
-            progress(len(members))
+            progress(len(rows))
 
 
-def batches_by_width(rows: Sequence[EncodedRow], batch_tokens: int) -> list[list[EncodedRow]]:
-    """Split rows into batches of one prefix group and similar width, each of at most ``batch_tokens`` padded tokens."""
-    batches: list[list[EncodedRow]] = []
-    for row in sorted(rows, key=lambda r: (r.group, len(r.tokens))):
-        width = -(-len(row.tokens) // PAD_TO) * PAD_TO
-        last = batches[-1] if batches else []
-        if last and last[0].group == row.group and (len(last) + 1) * width <= batch_tokens:
-            last.append(row)
-        else:
-            batches.append([row])
-    return batches
+def batches(encoded: EncodedRows, rows: Sequence[EncodedRow], batch_tokens: int) -> list[list[EncodedRow]]:
+    """Split rows, by group and length, into batches of at most ``batch_tokens`` tokens with their prefixes."""
+    found: list[list[EncodedRow]] = []
+    room = 0
+    for row in _in_order(rows):
+        fresh = not found or found[-1][-1].group != row.group
+        room -= len(row.tokens) + (len(encoded.groups[row.group].tokens) if fresh else 0)
+        if not found or room < 0:
+            found.append([])
+            room = batch_tokens - len(row.tokens) - len(encoded.groups[row.group].tokens)
+        found[-1].append(row)
+    return found
 
 
-def collate(rows: list[EncodedRow]) -> Batch:
-    """Pad the lower outputs of rows of one group and list their target positions."""
-    width = -(-max(len(row.tokens) for row in rows) // PAD_TO) * PAD_TO
-    lowers = [row.lower for row in rows if row.lower is not None]
-    hidden = lowers[0].new_zeros(len(rows), width, lowers[0].shape[1])
-    for index, lower in enumerate(lowers):
-        hidden[index, : len(lower)] = lower
-    where = [(i, row.start + t) for i, row in enumerate(rows) for t in range(len(row.targets))]
-    targets = [token for row in rows for token in row.targets]
-    return Batch(rows, hidden, torch.tensor(where, device=hidden.device), torch.tensor(targets, device=hidden.device))
+def collate(encoded: EncodedRows, rows: Sequence[EncodedRow]) -> Batch:
+    """Pack rows and the lower output of their tokens."""
+    rows = _in_order(rows)
+    device = next(row.lower.device for row in rows if row.lower is not None)
+    packing, pieces = _pack(encoded, rows, device)
+    hidden = torch.cat([piece.lower for piece in pieces if piece.lower is not None])
+    targets = torch.tensor([token for row in rows for token in row.targets], device=device)
+    return Batch(rows, packing, hidden, targets)
 
 
-def upper_hidden(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
-    """(B, S, width) output of the trained layers, before the final norm."""
-    group = encoded.groups[batch.rows[0].group]
-    layers, shared = len(lm.model.model.layers), len(group.tokens)
-    device = batch.hidden.device
-    cache = None
-    if group.lower is not None:
-        cache = PrefixCache()
-        positions = torch.arange(shared, device=device)[None]
-        run_layers(lm.model, group.lower, encoded.first_layer, layers, positions=positions, cache=cache)
-        cache.recording = False
-    width = batch.hidden.shape[1]
-    positions = torch.arange(shared, shared + width, device=device)[None]
-    mask = causal_mask(shared, width, device)
-    return run_layers(lm.model, batch.hidden, encoded.first_layer, layers, positions=positions, mask=mask, cache=cache)
+def _in_order(rows: Sequence[EncodedRow]) -> list[EncodedRow]:
+    return sorted(rows, key=lambda row: (row.group, len(row.tokens)))
+
+
+def _pack(
+    encoded: EncodedRows, rows: Sequence[EncodedRow], device: torch.device
+) -> tuple[Packing, list[EncodedRow | PrefixGroup]]:
+    """Blocks of rows in order, and what stands in them, prefixes included."""
+    blocks: list[Block] = []
+    pieces: list[EncodedRow | PrefixGroup] = []
+    prefix: int | None = None
+    members: list[EncodedRow] = []
+    for index, row in enumerate(rows):
+        group = encoded.groups[row.group]
+        if index == 0 or rows[index - 1].group != row.group:
+            prefix = None
+            if group.tokens:
+                prefix = len(blocks)
+                blocks.append(Block((len(group.tokens),), ((),)))
+                pieces.append(group)
+        members.append(row)
+        pieces.append(row)
+        following = rows[index + 1] if index + 1 < len(rows) else None
+        if following is None or following.group != row.group or _too_long(following, members[0]):
+            lengths = tuple(len(member.tokens) for member in members)
+            asked = tuple(tuple(member.start + t for t in range(len(member.targets))) for member in members)
+            blocks.append(Block(lengths, asked, prefix, len(group.tokens)))
+            members = []
+    return Packing(blocks, device), pieces
+
+
+def _too_long(row: EncodedRow, shortest: EncodedRow) -> bool:
+    """Whether attention would pad the shortest row of a block too far."""
+    return len(row.tokens) > 1.5 * len(shortest.tokens) + 8
+
+
+def upper_hidden(lm: LanguageModel, encoded: EncodedRows, batch: Batch, *, narrow: bool = True) -> Tensor:
+    """(M, width) output of the trained layers before the final norm; (N, width) of all tokens if not ``narrow``."""
+    layers = len(lm.model.model.layers)
+    return packed_layers(lm.model, batch.hidden, encoded.first_layer, layers, batch.packing, narrow=narrow)
 
 
 def upper_logits(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> Tensor:
-    """(N, vocabulary) float32 logits at the target positions alone, from the trained layers up."""
-    hidden = upper_hidden(lm, encoded, batch)
-    chosen = hidden[batch.where[:, 0], batch.where[:, 1]]  # (N, width)
-    logits: Tensor = lm.model.lm_head(lm.model.model.norm(chosen))
+    """(M, vocabulary) float32 logits at the target positions alone, from the trained layers up."""
+    logits: Tensor = lm.model.lm_head(lm.model.model.norm(upper_hidden(lm, encoded, batch)))
     return logits.float()

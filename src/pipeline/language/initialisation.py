@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.language.encoding import EncodedRow, EncodedRows, batches_by_width, collate, upper_hidden
+from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_hidden
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import GENERAL
@@ -93,31 +93,27 @@ def _input_of(name: str) -> str:
 
 @torch.no_grad()
 def _second_moments(lm: LanguageModel, encoded: EncodedRows, rows: Sequence[EncodedRow]) -> dict[str, Array]:
-    """Mean of x xᵀ over all tokens of the rows, for every input of an adapted matrix."""
+    """Mean of x xᵀ over the rows' own tokens, prefixes left out, for every input of an adapted matrix."""
     sums: dict[str, Tensor] = {}
     count = 0
-    for members in batches_by_width(rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        batch = collate(members)
-        real = torch.zeros(batch.hidden.shape[:2], dtype=torch.bool, device=lm.device)
-        for index, member in enumerate(members):
-            real[index, : len(member.tokens)] = True
-        with _watched(lm.model, real, sums):
-            upper_hidden(lm, encoded, batch)
-        count += int(real.sum())
+    for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+        batch = collate(encoded, members)
+        with _watched(lm.model, batch.packing.own, sums):
+            upper_hidden(lm, encoded, batch, narrow=False)
+        count += len(batch.packing.own)
     return {key: (total / count).double().cpu().numpy() for key, total in sums.items()}
 
 
 @contextmanager
-def _watched(model: Any, real: Tensor, sums: dict[str, Tensor]) -> Iterator[None]:
-    """Within the block, add every adapted matrix's inputs at real tokens to ``sums``, once per shared input."""
+def _watched(model: Any, own: Tensor, sums: dict[str, Tensor]) -> Iterator[None]:
+    """Within the block, add every adapted matrix's inputs at the tokens ``own`` to ``sums``, once per shared input."""
     handles = []
     seen: set[str] = set()
 
     def watch(key: str) -> Any:
         def hook(_: Any, inputs: tuple[Tensor, ...]) -> None:
-            if inputs[0].shape[:2] == real.shape:  # not the shared prefix
-                x = inputs[0][real].float()
-                sums[key] = sums.get(key, torch.zeros(x.shape[1], x.shape[1], device=x.device)) + x.t() @ x
+            x = inputs[0].index_select(0, own).float()
+            sums[key] = sums.get(key, torch.zeros(x.shape[1], x.shape[1], device=x.device)) + x.t() @ x
 
         return hook
 

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pipeline.config.language import LoraConfig
-from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches_by_width, collate, upper_logits
+from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches, collate, upper_hidden
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import ANCHORED, CONTRAST, GENERAL
 
-MICRO_BATCH_TOKENS = {"cpu": 1024, "cuda": 16384}  # padded tokens per backward pass; a GPU wants few launches
+MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}  # tokens per backward pass: a whole step, unless it is a large one
 
 
-def soft_target_loss(logits: Tensor, ids: Tensor, log_probs: Tensor) -> Tensor:
+def soft_target_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """(N,) KL(teacher || student) per position, the teacher known by its top k and the mass of the rest; nats.
 
     Args:
-        logits: (N, vocabulary) of the student.
-        ids: (N, k) the teacher's most likely tokens.
-        log_probs: (N, k) their log-probabilities, nats.
+        student: (N, k) log-probabilities of the teacher's most likely tokens, nats.
+        teacher: (N, k) the teacher's own.
     """
-    student = torch.log_softmax(logits, dim=-1).gather(1, ids)
-    teacher = log_probs.exp()
-    rest = (1 - teacher.sum(1)).clamp_min(1e-6)
+    known = teacher.exp()
+    rest = (1 - known.sum(1)).clamp_min(1e-6)
     student_rest = (1 - student.exp().sum(1)).clamp_min(1e-6)
-    return (teacher * (log_probs - student)).sum(1) + rest * (rest.log() - student_rest.log())
+    return (known * (teacher - student)).sum(1) + rest * (rest.log() - student_rest.log())
+
+
+class _HeadLogProbs(torch.autograd.Function):
+    """log softmax(h Wᵀ) at some tokens, with as few passes over the (M, vocabulary) matrix as there can be.
+
+    Shapes: h (M, width), W (vocabulary, width) frozen, ids (M, k), result (M, k) float32.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, ids: Tensor) -> Tensor:
+        log_probs = torch.log_softmax((hidden @ weight.t()).float(), dim=-1)
+        ctx.log_probs, ctx.weight, ctx.ids = log_probs, weight, ids
+        return log_probs.gather(1, ids)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        to_logits = ctx.log_probs.exp_().mul_(-gradient.sum(1, keepdim=True)).scatter_add_(1, ctx.ids, gradient)
+        return to_logits.to(ctx.weight.dtype) @ ctx.weight, None, None
+
+
+def head_log_probs(lm: LanguageModel, encoded: EncodedRows, batch: Batch, ids: Tensor) -> Tensor:
+    """(M, k) float32 log-probabilities in nats of the tokens ``ids`` (M, k) at the target positions."""
+    hidden = lm.model.model.norm(upper_hidden(lm, encoded, batch))
+    head: Any = _HeadLogProbs.apply
+    found: Tensor = head(hidden, lm.model.lm_head.weight, ids)
+    return found
 
 
 @dataclass(frozen=True)
@@ -50,25 +78,32 @@ def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple
 
     The second value holds each learned row's own mean cross-entropy.
     """
-    logits = upper_logits(lm, encoded, batch)
-    cross = torch.nn.functional.cross_entropy(logits, batch.targets, reduction="none")
     lengths = [len(row.targets) for row in batch.rows]
-    sums = [logits.new_zeros(()) for _ in range(4)]
+    teacher_ids, teacher = _teacher(batch)
+    log_probs = head_log_probs(lm, encoded, batch, torch.cat([batch.targets[:, None], teacher_ids], dim=1))
+    cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], teacher)
+    sums = [cross.new_zeros(()) for _ in range(4)]
     by_row: dict[str, Tensor] = {}
-    soft: list[tuple[int, Tensor, EncodedRow]] = []
-    for row, part, scores in zip(batch.rows, torch.split(cross, lengths), torch.split(logits, lengths), strict=True):
+    for row, own, soft in zip(batch.rows, torch.split(cross, lengths), torch.split(divergence, lengths), strict=True):
         if row.row.kind not in ANCHORED:
-            sums[0] = sums[0] + part.sum()
-            by_row[row.row.row_id] = part.detach().mean()
+            sums[0] = sums[0] + own.sum()
+            by_row[row.row.row_id] = own.detach().mean()
         if row.row.top_ids:
-            soft.append((1 + loss_of(row), scores, row))
-    if soft:
-        ids = torch.tensor([i for _, _, row in soft for i in row.row.top_ids], device=logits.device)
-        values = torch.tensor([v for _, _, row in soft for v in row.row.top_log_probs], device=logits.device)
-        divergence = soft_target_loss(torch.cat([scores for _, scores, _ in soft]), ids, values)
-        for (which, _, _), part in zip(soft, torch.split(divergence, [len(s) for _, s, _ in soft]), strict=True):
-            sums[which] = sums[which] + part.mean()
+            which = 1 + loss_of(row)
+            sums[which] = sums[which] + soft.mean()
     return torch.stack(sums), by_row
+
+
+def _teacher(batch: Batch) -> tuple[Tensor, Tensor]:
+    """(M, k) tokens and log-probabilities of the soft targets; rows without any repeat their target, k at least 1."""
+    width = max((len(row.row.top_ids[0]) for row in batch.rows if row.row.top_ids), default=1)
+    ids: list[Sequence[int]] = []
+    values: list[Sequence[float]] = []
+    for row in batch.rows:
+        ids += row.row.top_ids or [[token] * width for token in row.targets]
+        values += row.row.top_log_probs or [[0.0] * width for _ in row.targets]
+    device = batch.targets.device
+    return torch.tensor(ids, device=device), torch.tensor(values, device=device)
 
 
 def loss_of(row: EncodedRow) -> int:
@@ -86,8 +121,8 @@ def accumulate_gradients(
     weights = torch.tensor([1.0, config.contrast_weight, config.anchor_weight, config.distil_weight], device=lm.device)
     parts = torch.zeros(4, device=lm.device)
     by_row: dict[str, Tensor] = {}
-    for members in batches_by_width(rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        sums, own = batch_losses(lm, encoded, collate(members))
+    for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+        sums, own = batch_losses(lm, encoded, collate(encoded, members))
         losses = sums * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()

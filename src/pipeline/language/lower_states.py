@@ -46,7 +46,7 @@ def load_lower(lm: LanguageModel, encoded: EncodedRows, path: Path) -> bool:
     except (SafetensorError, OSError):
         return False
     if len(states["rows"]) != sum(lengths) or any(
-        states[f"prefix/{i}"].shape[1] != len(encoded.groups[i].tokens) for i in prefixes
+        states[f"prefix/{i}"].shape[0] != len(encoded.groups[i].tokens) for i in prefixes
     ):
         return False
     for row, lower in zip(encoded.rows, torch.split(states["rows"], lengths), strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pipeline.language.encoding import batches_by_width, collate, encode, run_lower, upper_logits
+from pipeline.language.encoding import batches, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START
 from pipeline.language.rows import TrainingRow
@@ -33,10 +33,10 @@ def token_surprise(lm: LanguageModel, texts: Sequence[str], *, context: str = ""
     encoded = encode(lm, rows, first_layer=len(lm.model.model.layers))
     run_lower(lm, encoded)
     found: dict[str, float] = {}
-    for members in batches_by_width(encoded.rows, BATCH_TOKENS):
-        batch = collate(members)
+    for members in batches(encoded, encoded.rows, BATCH_TOKENS):
+        batch = collate(encoded, members)
         log_probs = torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1)
         nats = -log_probs.gather(1, batch.targets[:, None])[:, 0]
-        for member, part in zip(members, torch.split(nats, [len(m.targets) for m in members]), strict=True):
+        for member, part in zip(batch.rows, torch.split(nats, [len(m.targets) for m in batch.rows]), strict=True):
             found[member.row.row_id] = float((part[1:] if len(part) > 1 else part).mean())
     return np.array([found[row.row_id] for row in rows], dtype=np.float64)

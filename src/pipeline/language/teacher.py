@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from pipeline.language.encoding import EncodedRows, batches_by_width, collate, encode, run_lower, upper_logits
+from pipeline.language.encoding import EncodedRows, batches, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import memory_prompt
 from pipeline.language.rows import TrainingRow
@@ -44,11 +44,12 @@ def soft_targets(
     """
     wanted = {row.row_id for row in rows}
     found: dict[str, tuple[list[list[int]], list[list[float]]]] = {}
-    for members in batches_by_width([row for row in encoded.rows if row.row.row_id in wanted], HEAD_TOKENS):
-        best = torch.log_softmax(upper_logits(lm, encoded, collate(members)), dim=-1).topk(k)
-        lengths = [len(member.targets) for member in members]
+    for members in batches(encoded, [row for row in encoded.rows if row.row.row_id in wanted], HEAD_TOKENS):
+        batch = collate(encoded, members)
+        best = torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1).topk(k)
+        lengths = [len(member.targets) for member in batch.rows]
         for member, ids, values in zip(
-            members, torch.split(best.indices, lengths), torch.split(best.values, lengths), strict=True
+            batch.rows, torch.split(best.indices, lengths), torch.split(best.values, lengths), strict=True
         ):
             found[member.row.row_id] = (ids.tolist(), values.tolist())
         if progress:

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,9 +17,8 @@ from pipeline.artifacts import write_bytes
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import trainable
-from pipeline.language.attention import grouped
 from pipeline.language.curriculum import Curriculum, Standing, schedule
-from pipeline.language.encoding import EncodedRow, EncodedRows, batches_by_width, collate, upper_logits
+from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients
 from pipeline.language.models import LanguageModel
@@ -53,18 +51,11 @@ def probe_accuracy(lm: LanguageModel, encoded: EncodedRows) -> float:
     """Share of probe questions whose whole gold answer is the greedy continuation (equals greedy EM, in one pass)."""
     probes = [row for row in encoded.rows if row.row.split == "probe"]
     right = 0
-    for members in batches_by_width(probes, MICRO_BATCH_TOKENS[lm.device.type]):
-        batch = collate(members)
+    for members in batches(encoded, probes, MICRO_BATCH_TOKENS[lm.device.type]):
+        batch = collate(encoded, members)
         hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
         right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in members]))
     return right / len(probes) if probes else math.nan
-
-
-@contextmanager
-def kernels(lm: LanguageModel) -> Iterator[None]:
-    """The fast forms of the adapter's products, and on a CPU of attention."""
-    with fused_lora(lm.model), grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
-        yield
 
 
 class Trainer:
@@ -97,7 +88,7 @@ class Trainer:
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
         """Train to the end, or until the probe questions pass ``patience`` times in a row; every step's record."""
-        with kernels(self.lm):
+        with fused_lora(self.lm.model):
             for step in self._steps():
                 self.records.append(step)
                 if on_step:
