@@ -23,7 +23,7 @@ def encoded(*wanted: tuple[Kind, Split, int, int]) -> EncodedRows:
         for fact in range(facts)
         for i in range(count)
     ]
-    return EncodedRows([EncodedRow(row, [1], 0, [2], 0) for row in rows], [], 0)
+    return EncodedRows([EncodedRow(row, [1], [0], [2], 0) for row in rows], [], 0)
 
 
 def names(plan: list[list[EncodedRow]]) -> list[list[str]]:

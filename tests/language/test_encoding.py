@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -15,6 +17,7 @@ from pipeline.language.encoding import (
     collate,
     encode,
     run_lower,
+    thinned,
     upper_logits,
 )
 from pipeline.language.models import LanguageModel
@@ -53,7 +56,7 @@ def test_prompt_and_target_come_back_as_they_were_tokenised(tiny: LanguageModel)
         prompt, target = tokens_of(tiny, e.row.prompt), tokens_of(tiny, e.row.target)
         assert [*encoded.groups[e.group].tokens, *e.tokens] == prompt + target[:-1]
         assert e.targets == target
-        assert len(encoded.groups[e.group].tokens) + e.start == len(prompt) - 1
+        assert len(encoded.groups[e.group].tokens) + e.columns[0] == len(prompt) - 1
     assert encoded.tokens == sum(len(tokens_of(tiny, r.prompt)) + len(tokens_of(tiny, r.target)) - 1 for r in rows)
 
 
@@ -106,10 +109,23 @@ def test_progress_counts_every_row(tiny: LanguageModel) -> None:
 def test_batches_hold_every_row_once_within_the_budget(
     sizes: list[tuple[int, int]], prefixes: tuple[int, ...], batch_tokens: int
 ) -> None:
-    rows = [EncodedRow(text_row(str(i), "x"), [0] * n, 0, [0], group) for i, (group, n) in enumerate(sizes)]
+    rows = [EncodedRow(text_row(str(i), "x"), [0] * n, [0], [0], group) for i, (group, n) in enumerate(sizes)]
     encoded = EncodedRows(rows, [PrefixGroup([0] * length) for length in prefixes], 0)
     found = batches(encoded, rows, batch_tokens)
     assert sorted(m.row.row_id for b in found for m in b) == sorted(r.row.row_id for r in rows)
     for batch in found:
         tokens = sum(len(m.tokens) for m in batch) + sum(prefixes[group] for group in {m.group for m in batch})
         assert batch and (len(batch) == 1 or tokens <= batch_tokens)
+
+
+@given(length=st.integers(1, 12), every=st.integers(1, 5))
+def test_thinning_visits_every_position_in_turn(length: int, every: int) -> None:
+    source = replace(text_row("a", "x"), top_ids=tuple((i,) for i in range(length)), top_log_probs=((0.0,),) * length)
+    row = EncodedRow(source, list(range(length + 4)), range(4, 4 + length), list(range(length)), 0)
+    seen: list[int] = []
+    for turn in range(every):
+        part = thinned(row, every, turn)
+        assert part.targets == [column - 4 for column in part.columns] == [ids[0] for ids in part.row.top_ids]
+        assert len(part.row.top_log_probs) == len(part.targets) >= 1 and part.tokens == row.tokens
+        seen += part.targets
+    assert set(seen) == set(range(length)) and (len(seen) == length or every > length)

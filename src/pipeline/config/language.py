@@ -80,6 +80,9 @@ class LoraConfig(Section):
     memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
+    anchor_every: int = Field(
+        3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"
+    )
     distil_weight: float = Field(
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pipeline.config.language import LoraConfig
-from pipeline.language.encoding import EncodedRow, EncodedRows
+from pipeline.language.encoding import EncodedRow, EncodedRows, thinned
 from pipeline.language.rows import Kind
 from pipeline.replay.apportionment import apportion
 
@@ -116,7 +116,12 @@ class Curriculum:
 
     def _turn(self, kind: Kind, count: int, turn: int) -> list[EncodedRow]:
         pool = self._pools[kind]
-        return [pool[(turn * count + i) % len(pool)] for i in range(min(count, len(pool)))]
+        places = [turn * count + i for i in range(min(count, len(pool)))]
+        rows = [pool[place % len(pool)] for place in places]
+        if kind not in ("long", "text"):
+            return rows
+        rounds = (place // len(pool) for place in places)
+        return [thinned(row, self.config.anchor_every, turn) for row, turn in zip(rows, rounds, strict=True)]
 
     def _contrast(self, learned: Sequence[EncodedRow], generator: np.random.Generator) -> list[EncodedRow]:
         """A namesake's question for each of the first learned ones, in the same words where such a row exists."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -25,15 +25,15 @@ class EncodedRow:
     Attributes:
         row: Where it came from.
         tokens: Suffix of prompt and target, the last target token excluded (nothing follows it).
-        start: Index into ``tokens`` of the first position that predicts a target token.
-        targets: Target tokens, one per position from ``start``.
+        columns: Indices into ``tokens`` that predict a target token, ascending.
+        targets: The target token of each.
         group: Index of its prefix group.
         lower: (len(tokens), width) output of the frozen lower layers.
     """
 
     row: TrainingRow
     tokens: list[int]
-    start: int
+    columns: Sequence[int]
     targets: list[int]
     group: int
     lower: Tensor | None = None
@@ -99,8 +99,17 @@ def encode(lm: LanguageModel, rows: Sequence[TrainingRow], first_layer: int) -> 
             groups.append(PrefixGroup(split[members[0]][0][:shared]))
         for i in members:
             prompt, target = split[i][0][len(groups[group].tokens) :], split[i][1]
-            encoded[i] = EncodedRow(rows[i], prompt + target[:-1], len(prompt) - 1, target, group)
+            columns = range(len(prompt) - 1, len(prompt) + len(target) - 1)
+            encoded[i] = EncodedRow(rows[i], prompt + target[:-1], columns, target, group)
     return EncodedRows([encoded[i] for i in range(len(rows))], groups, first_layer)
+
+
+def thinned(row: EncodedRow, every: int, first: int) -> EncodedRow:
+    """The row with one of ``every`` target positions, from ``first`` (modulo ``every``) on; at least one stays."""
+    kept = slice(first % every % len(row.targets), None, every)
+    source = row.row
+    fewer = replace(source, top_ids=source.top_ids[kept], top_log_probs=source.top_log_probs[kept])
+    return replace(row, row=fewer, columns=row.columns[kept], targets=row.targets[kept])
 
 
 @torch.no_grad()
@@ -168,7 +177,7 @@ def _pack(
         following = rows[index + 1] if index + 1 < len(rows) else None
         if following is None or following.group != row.group or _too_long(following, members[0]):
             lengths = tuple(len(member.tokens) for member in members)
-            asked = tuple(tuple(member.start + t for t in range(len(member.targets))) for member in members)
+            asked = tuple(tuple(member.columns) for member in members)
             blocks.append(Block(lengths, asked, prefix, len(group.tokens)))
             members = []
     return Packing(blocks, device), pieces
