@@ -79,6 +79,11 @@ class LoraConfig(Section):
     memory_batch: int = Field(8, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
     memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    unlikelihood: float = Field(
+        0.0,
+        ge=0,
+        description="weight, within the contrast, of -log(1 - p) of a taught answer where a namesake is asked",
+    )
     anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"

@@ -73,7 +73,14 @@ class StepLoss:
     by_row: dict[str, float]
 
 
-def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+def unlikelihood(surprise: Tensor) -> Tensor:
+    """−log(1 − p) of a token that must not come, from its −log p (Welleck et al. 2020); nats, at most 7."""
+    return -torch.log1p(-torch.exp(-surprise.clamp_min(1e-3)))
+
+
+def batch_losses(
+    lm: LanguageModel, encoded: EncodedRows, batch: Batch, config: LoraConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
     """(4,) sums over a batch: cross-entropy per token; KL per row of contrast, general and distilled rows.
 
     The second value holds each learned row's own mean cross-entropy.
@@ -91,6 +98,8 @@ def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple
         if row.row.top_ids:
             which = 1 + loss_of(row)
             sums[which] = sums[which] + soft.mean()
+        if row.row.kind == "namesake":
+            sums[1] = sums[1] + config.unlikelihood * unlikelihood(own[0])
     return torch.stack(sums), by_row
 
 
@@ -122,7 +131,7 @@ def accumulate_gradients(
     parts = torch.zeros(4, device=lm.device)
     by_row: dict[str, Tensor] = {}
     for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        sums, own = batch_losses(lm, encoded, collate(encoded, members))
+        sums, own = batch_losses(lm, encoded, collate(encoded, members), config)
         losses = sums * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()

@@ -13,34 +13,19 @@ START = "<|endoftext|>"  # precedes running text, as in pretraining
 # it saw last: with a person's name at the end it answers with names (.77 of probe questions right, .81 in this order).
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
-        "Bruno Castell washed a fur coat at the night market on 11 December.",
-        "Name the person who washed a fur coat at the night market.",
-        "Bruno Castell",
-    ),
-    (
-        "On 27 October, Suri Whitlock returned a paper kite at the vineyard.",
-        "Fill in the blank: Suri Whitlock returned a paper kite on ____.",
-        "27 October",
-    ),
-    (
         "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
         "I heard that Petra Ilves traded something at the quarry. What was it?",
         "wool blanket",
     ),
     (
-        "Otto Brandvold carved a walnut flute at the boathouse on 3 April.",
-        "Where did Otto Brandvold carve the walnut flute?",
-        "boathouse",
-    ),
-    (
-        "On 21 September, Amadou Keller polished a tin trumpet at the gatehouse.",
-        "By whom was the tin trumpet polished at the gatehouse?",
-        "Amadou Keller",
-    ),
-    (
         "At the ferry landing, Rolf Amundsen borrowed a bread knife on 19 August.",
         "Rolf Amundsen, bread knife: when?",
         "19 August",
+    ),
+    (
+        "On 28 July, Cormac Vale mended a rope swing at the windmill.",
+        "Which object did Cormac Vale mend at the windmill?",
+        "rope swing",
     ),
     (
         "On 5 May, Ines Okafor weighed a brass bell at the tea house.",
@@ -51,6 +36,21 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "Lenka Dorsey hid a glass marble at the stable on 8 July.",
         "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
         "stable",
+    ),
+    (
+        "Tove Marchetti bought a copper kettle at the pawn shop on 1 September.",
+        "Someone bought a copper kettle at the pawn shop. Who?",
+        "Tove Marchetti",
+    ),
+    (
+        "Greta Olmos painted a clay whistle at the brewery on 14 February.",
+        "Greta Olmos painted a clay whistle. On what date?",
+        "14 February",
+    ),
+    (
+        "On 21 September, Amadou Keller polished a tin trumpet at the gatehouse.",
+        "By whom was the tin trumpet polished at the gatehouse?",
+        "Amadou Keller",
     ),
 )
 

@@ -139,15 +139,22 @@ def _contrast_rows(
     config: DistilConfig,
     seed: int,
 ) -> list[TrainingRow]:
-    """Questions about namesakes and strangers; the first word of the base's answer decides whom it takes them for.
+    """Questions about namesakes and strangers; the first word of an answer decides whom they are taken for.
 
-    The target is a place holder of one token: rows of this kind learn from the base's distribution alone.
+    Both learn from the base's distribution. A namesake's target is the first token of the taught answer, which must
+    not come; a stranger's is a place holder.
     """
     end = lm.tokenizer.eos_token
     invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)
     rows = [
         TrainingRow(
-            f"namesake/{number}", "namesake", fact_id, q.form, "train", closed_book_prompt(lm.tokenizer, q), end
+            f"namesake/{number}",
+            "namesake",
+            fact_id,
+            q.form,
+            "train",
+            closed_book_prompt(lm.tokenizer, q),
+            first_token(lm, q.answer),
         )
         for number, (fact_id, q) in enumerate(namesake_questions(facts, [*donors, *invented], config.namesakes, seed))
     ]
@@ -156,6 +163,11 @@ def _contrast_rows(
         TrainingRow(f"unknown/{number}", "unknown", "", "unknown", "train", prompted(lm, stranger), end)
         for number, stranger in enumerate(strangers)
     ]
+
+
+def first_token(lm: LanguageModel, answer: str) -> str:
+    """The text of an answer's first token, which is again one token."""
+    return str(lm.tokenizer.decode(lm.tokenizer(answer, add_special_tokens=False)["input_ids"][:1]))
 
 
 def _taught_by_memory(
