@@ -62,6 +62,9 @@ class LoraConfig(Section):
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
     learning_rate: float = Field(1.2e-3, gt=0, description="AdamW peak learning rate")
+    b_ratio: float = Field(
+        1.0, gt=0, description="learning rate of the B matrices as a multiple of A's (LoRA+, Hayou et al. 2024)"
+    )
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(

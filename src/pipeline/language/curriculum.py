@@ -109,19 +109,23 @@ class Curriculum:
             ("text", config.text_ratio),
         )
         for kind, ratio in ratios:
-            rows += self._turn(kind, round(config.batch_size * ratio), step)
+            rows += self._turn(kind, config.batch_size * ratio, step)
         if step % config.memory_every == config.memory_every // 2:
             rows += self._turn("memory", config.memory_batch, step // config.memory_every)
         return rows
 
-    def _turn(self, kind: Kind, count: int, turn: int) -> list[EncodedRow]:
+    def _turn(self, kind: Kind, rate: float, turn: int) -> list[EncodedRow]:
+        """The next rows of a pool: ``rate`` a turn on average, so that half a row is one in every second turn."""
         pool = self._pools[kind]
-        places = [turn * count + i for i in range(min(count, len(pool)))]
+        phase = 0.5 if kind == "text" else 0.0  # in a small step a dream stands where no long reply does
+        first, after = (int((turn + i) * rate + phase) for i in range(2))
+        places = range(first, min(after, first + len(pool)))
         rows = [pool[place % len(pool)] for place in places]
         if kind not in ("long", "text"):
             return rows
-        rounds = (place // len(pool) for place in places)
-        return [thinned(row, self.config.anchor_every, turn) for row, turn in zip(rows, rounds, strict=True)]
+        return [
+            thinned(row, self.config.anchor_every, place // len(pool)) for row, place in zip(rows, places, strict=True)
+        ]
 
     def _contrast(self, learned: Sequence[EncodedRow], generator: np.random.Generator) -> list[EncodedRow]:
         """A namesake's question for each of the first learned ones, in the same words where such a row exists."""
