@@ -61,10 +61,7 @@ class LoraConfig(Section):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(1.2e-3, gt=0, description="AdamW peak learning rate")
-    b_ratio: float = Field(
-        1.0, gt=0, description="learning rate of the B matrices as a multiple of A's (LoRA+, Hayou et al. 2024)"
-    )
+    learning_rate: float = Field(8.5e-4, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
@@ -73,14 +70,14 @@ class LoraConfig(Section):
     evenness: float = Field(
         0.15, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
     )
-    batch_size: int = Field(8, ge=1, description="learned rows per step")
+    batch_size: int = Field(4, ge=1, description="learned rows per step")
     contrast_ratio: float = Field(1.0, ge=0, description="namesake questions per learned question in a step")
-    unknown_ratio: float = Field(0.125, ge=0, description="rows about unknown people per learned row in a step")
+    unknown_ratio: float = Field(0.25, ge=0, description="rows about unknown people per learned row in a step")
     short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
-    long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
+    long_ratio: float = Field(0.25, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.25, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(8, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
-    memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     unlikelihood: float = Field(
         0.0,

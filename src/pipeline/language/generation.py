@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipeline.language.attention import grouped
 from pipeline.language.decoder import DecodingCache, PrefixCache, causal_mask, common_prefix, run_layers
 from pipeline.language.models import LanguageModel
 
@@ -62,18 +64,20 @@ def generate(
     stops = _stop_tokens(lm, one_line)
     draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
     answers: dict[int, Generation] = {}
-    for members in groups.values():
-        members.sort(key=lambda i: (len(rows[i]), rows[i]))
-        shared = common_prefix([rows[i] for i in members])
-        prefix = _encode_prefix(lm, rows[members[0]][:shared])
-        for start in range(0, len(members), batch_size):
-            batch = members[start : start + batch_size]
-            tokens = _decode(lm, [rows[i][shared:] for i in batch], prefix, max_new_tokens, stops, temperature, draws)
-            answers.update(
-                {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
-            )
-            if progress:
-                progress(len(batch))
+    with grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
+        for members in groups.values():
+            members.sort(key=lambda i: (len(rows[i]), rows[i]))
+            shared = common_prefix([rows[i] for i in members])
+            prefix = _encode_prefix(lm, rows[members[0]][:shared])
+            for start in range(0, len(members), batch_size):
+                batch = members[start : start + batch_size]
+                own = [rows[i][shared:] for i in batch]
+                tokens = _decode(lm, own, prefix, max_new_tokens, stops, temperature, draws)
+                answers.update(
+                    {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
+                )
+                if progress:
+                    progress(len(batch))
     return [answers[i] for i in range(len(rows))]
 
 

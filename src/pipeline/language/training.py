@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -75,7 +74,9 @@ class Trainer:
     ) -> None:
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
         self.parameters = trainable(lm.model)
-        self.optimiser = torch.optim.AdamW(self._groups(), betas=(0.9, 0.99), weight_decay=0.0, fused=True)
+        self.optimiser = torch.optim.AdamW(
+            self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
+        )
         self.curriculum = Curriculum(encoded, config, seed)
         self.steps_per_epoch = self.curriculum.steps_per_epoch
         self.total = self.steps_per_epoch * config.epochs
@@ -84,17 +85,6 @@ class Trainer:
         self.records: list[Step] = []
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
-
-    def _groups(self) -> list[dict[str, Any]]:
-        """A learns at the scheduled rate, B at ``b_ratio`` times it."""
-        halves: dict[str, list[torch.nn.Parameter]] = {"lora_A": [], "lora_B": []}
-        for name, parameter in self.parameters.items():
-            halves["lora_B" if "lora_B" in name else "lora_A"].append(parameter)
-        ratios = {"lora_A": 1.0, "lora_B": self.config.b_ratio}
-        return [
-            {"params": parameters, "lr": self.config.learning_rate * ratios[half], "ratio": ratios[half]}
-            for half, parameters in halves.items()
-        ]
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
         """Train to the end, or until the probe questions pass ``patience`` times in a row; every step's record."""
@@ -130,7 +120,7 @@ class Trainer:
         step = epoch * self.steps_per_epoch + index
         rate = schedule(step, self.total, self.config)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["ratio"]
+            group["lr"] = rate
         loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
         self.optimiser.step()
@@ -158,8 +148,8 @@ class Trainer:
         )
 
     def _probed(self, epoch: int) -> bool:
-        """Whether the probe questions are asked after this epoch: never early, where no night can end."""
-        return 2 * (epoch + 1) >= self.config.epochs
+        """Whether the probe questions are asked after this epoch: in the last third alone, earlier no night can end."""
+        return 3 * (epoch + 1) > 2 * self.config.epochs
 
     def _save(self, path: Path) -> None:
         """Write parameters, optimiser moments and records as one safetensors file, atomically."""
