@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,12 @@ def weights(night: Trainer) -> dict[str, torch.Tensor]:
     return {name: parameter.detach().clone() for name, parameter in trainable(night.lm.model).items()}
 
 
+def learned(steps: list[Step]) -> bool:
+    """Whether the last pass lost less than the first; single steps hold different rows."""
+    means = [statistics.mean(s.cross_entropy for s in steps if s.epoch == epoch) for epoch in (0, steps[-1].epoch)]
+    return means[1] < means[0]
+
+
 @pytest.fixture(scope="module")
 def whole(tiny: LanguageModel) -> Trainer:
     """A night that nobody killed."""
@@ -87,7 +94,7 @@ def test_a_killed_night_ends_as_the_uninterrupted_one(
 def test_the_loss_falls_and_only_the_adapter_moves(tiny: LanguageModel, whole: Trainer) -> None:
     steps = whole.records
     assert [(step.step, step.epoch) for step in steps] == [(i, i // 2) for i in range(6)]  # 3 facts x 2 forms / 3
-    assert steps[-1].cross_entropy < steps[0].cross_entropy and b_norm(whole.lm.model) > 0
+    assert learned(steps) and b_norm(whole.lm.model) > 0
     assert all(step.anchor > -1e-6 and math.isfinite(step.loss) and step.tokens > 0 for step in steps)
     base = dict(tiny.model.named_parameters())
     for name, parameter in whole.lm.model.named_parameters():
@@ -127,7 +134,7 @@ def test_a_bfloat16_base_trains_a_float32_adapter(tiny: LanguageModel) -> None:
     night = trainer(half)
     steps = night.run()
     assert all(p.dtype == torch.float32 for p in weights(night).values())
-    assert steps[-1].cross_entropy < steps[0].cross_entropy and b_norm(night.lm.model) > 0
+    assert learned(steps) and b_norm(night.lm.model) > 0
     whole = [step.cross_entropy for step in trainer(tiny).run()]
     assert [step.cross_entropy for step in steps] == pytest.approx(whole, rel=0.1)
 

@@ -26,7 +26,7 @@ class DistilConfig(Section):
     """What sleep trains on: forms of the replayed facts, and rehearsal of what must survive."""
 
     statements: int = Field(0, ge=0, description="declarative statements trained per fact as running text")
-    memory_forms: int = Field(2, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
+    memory_forms: int = Field(4, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
     contexts: float = Field(
         0.15, ge=0, le=1, description="share of train questions put after another system prompt or turn"
     )
@@ -76,7 +76,7 @@ class LoraConfig(Section):
     short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.25, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.25, ge=0, description="dreamt passages per learned row in a step")
-    memory_batch: int = Field(8, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
+    memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
     memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     unlikelihood: float = Field(
