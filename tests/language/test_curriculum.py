@@ -91,6 +91,17 @@ def test_every_step_gets_its_share_of_rehearsal_in_turn(kind: Kind) -> None:
     assert [row.row.row_id for row in plans[0]] != other
 
 
+def test_less_than_a_row_a_step_comes_every_few_steps() -> None:
+    config = LoraConfig(batch_size=4, forms_per_epoch=4, long_ratio=0.125, text_ratio=0.125)
+    rows = encoded(("question", "train", 4, 8), ("long", "train", 1, 3), ("text", "train", 1, 3))
+    curriculum, standing = Curriculum(rows, config, 7), Standing()
+    plans = [step for epoch in range(4) for step in curriculum.epoch(epoch, standing)]
+    kinds = [[row.row.kind for row in step if row.row.kind in ("long", "text")] for step in plans]
+    assert kinds == [["text"], ["long"]] * 8
+    seen = Counter(row.row.row_id for step in plans for row in step if row.row.kind == "long")
+    assert sum(seen.values()) == 8 and max(seen.values()) - min(seen.values()) <= 1
+
+
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
 def test_a_namesake_stands_beside_its_question(ratio: float) -> None:
     rows = encoded(("question", "train", 3, 4), ("namesake", "train", 2, 4), ("namesake", "train", 2, 4))

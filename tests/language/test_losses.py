@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import EncodedRows, encode, run_lower
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, soft_target_loss
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, soft_target_loss, unlikelihood
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import Kind, TrainingRow
 from pipeline.language.teacher import top_log_probs
 from tests.language.examples import plain_logits, question_rows, tokens_of
 
-CONFIG = LoraConfig(contrast_weight=3.0, anchor_weight=5.0, distil_weight=0.5)
+CONFIG = LoraConfig(contrast_weight=3.0, unlikelihood=200.0, anchor_weight=5.0, distil_weight=0.5)
 
 
 def log_probs(seed: int, rows: int = 5, vocabulary: int = 12, scale: float = 2.0) -> torch.Tensor:
@@ -53,6 +54,17 @@ def test_a_student_that_agrees_loses_nothing_and_gets_no_gradient() -> None:
     loss = soft_target_loss(torch.log_softmax(logits, -1).gather(1, top.indices), top.values).sum()
     loss.backward()
     assert abs(float(loss.detach())) < 1e-5 and logits.grad is not None and float(logits.grad.abs().max()) < 1e-5
+
+
+def test_unlikelihood_is_finite_and_pushes_a_certain_token_down() -> None:
+    surprise = torch.tensor([0.0, 0.5, 30.0], requires_grad=True)
+    loss = unlikelihood(surprise)
+    assert loss.tolist() == pytest.approx(
+        [-math.log(1 - math.exp(-0.001)), -math.log(1 - math.exp(-0.5)), 0.0], abs=1e-4
+    )
+    loss.sum().backward()
+    assert surprise.grad is not None and surprise.grad[1] < 0  # less likely is better
+    assert abs(float(surprise.grad[2])) < 1e-6  # and a token that is unlikely already is left alone
 
 
 def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
@@ -92,7 +104,12 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
         if row.top_ids:
             name = {"question": "distil", "namesake": "contrast", "unknown": "contrast"}.get(row.kind, "general")
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
-            soft[name].append(soft_target_loss(torch.log_softmax(logits, -1).gather(1, ids), values).mean())
+            student = torch.log_softmax(logits, -1)
+            loss_of_row = soft_target_loss(student.gather(1, ids), values).mean()
+            if row.kind == "namesake":
+                forbidden = student[0, tokens_of(own_tiny, row.target)[0]].exp()
+                loss_of_row = loss_of_row - CONFIG.unlikelihood * torch.log(1 - forbidden)
+            soft[name].append(loss_of_row)
     means = [torch.stack(cross).mean(), *(torch.stack(some).mean() for some in soft.values())]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
     assert all(part > 1e-3 for part in parts)
