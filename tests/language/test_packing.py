@@ -6,9 +6,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from pipeline.language.decoder import run_layers
-from pipeline.language.models import LanguageModel
+from pipeline.language.models import LanguageModel, is_llama_like
 from pipeline.language.packing import Block, Grid, Packing, packed_layers
 
 CPU = torch.device("cpu")
@@ -68,6 +69,26 @@ def test_it_equals_the_library_row_by_row(tiny: LanguageModel, first: int, narro
     weights = torch.randn(found.shape, generator=torch.Generator().manual_seed(2))
     gradients = [torch.autograd.grad((x * weights).sum(), hidden)[0] for x in (found, expected)]
     torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-3)
+
+
+def test_query_biases_of_qwen2_are_kept() -> None:
+    torch.manual_seed(5)
+    config = Qwen2Config(
+        vocab_size=50, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2,
+    )  # fmt: skip
+    model = Qwen2ForCausalLM(config).eval()
+    for layer in model.model.layers:
+        torch.nn.init.normal_(layer.self_attn.q_proj.bias)
+    ids = torch.randint(0, 50, (1, 9))
+    packing = Packing([Block((9,), (tuple(range(9)),))], CPU)
+    with torch.no_grad():
+        found = packed_layers(model, model.model.embed_tokens(ids[0]), 0, 2, packing, narrow=True)
+        torch.testing.assert_close(model.lm_head(model.model.norm(found)), model(ids).logits[0], atol=1e-4, rtol=1e-4)
+    assert is_llama_like(model)
+    layer = model.model.layers[0]
+    layer.self_attn.q_norm = torch.nn.Identity()  # as in Qwen3
+    assert not is_llama_like(model)
 
 
 def test_own_tokens_are_those_of_rows() -> None:

@@ -122,9 +122,7 @@ def load_model(config: ModelConfig) -> LanguageModel:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load the model {config.name!r} from {folder}: {error}") from error
-    if not all(
-        hasattr(getattr(model, "model", None), part) for part in ("layers", "embed_tokens", "norm", "rotary_emb")
-    ):
+    if not is_llama_like(model):
         raise ModelError(
             f"the model {config.name!r} is a {type(model).__name__}; a decoder like Llama or Qwen2 is needed"
         )
@@ -136,6 +134,16 @@ def load_model(config: ModelConfig) -> LanguageModel:
     model.eval()
     model.to(device)
     return LanguageModel(model, tokenizer, config.name, weights_digest(folder), device, dtype, folder)
+
+
+def is_llama_like(model: Any) -> bool:
+    """Whether `pipeline.language.packing` computes what the model itself would, as for Llama, Mistral and Qwen2."""
+    decoder: Any = getattr(model, "model", None)
+    if not all(hasattr(decoder, part) for part in ("layers", "embed_tokens", "norm", "rotary_emb")):
+        return False
+    layer = decoder.layers[0]
+    more = hasattr(layer, "pre_feedforward_layernorm") or hasattr(getattr(layer, "self_attn", None), "q_norm")
+    return hasattr(layer, "post_attention_layernorm") and not more
 
 
 def load_for_evaluation(config: ModelConfig) -> LanguageModel:

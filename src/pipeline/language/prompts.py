@@ -10,8 +10,7 @@ from pipeline.suites.types import Question
 START = "<|endoftext|>"  # precedes running text, as in pretraining
 
 # A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. Which examples, and in what
-# order, matters as much as the layout: of some 120 draws from a pool of sixteen, this one answered most probe questions
-# about invented people (.91 of 600 about people that the choice had not seen; the first hand-made order .84).
+# order, matters as much as the layout: of some 120 draws from a pool of sixteen this one answered most probe questions.
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
         "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
