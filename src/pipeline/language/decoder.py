@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+PREFIX_KEY = 12  # rows that agree in this many first tokens may share a prefix
+
 
 class PrefixCache:
     """Keys and values of a shared prefix, each (1, key-value heads, P, head width), one pair per layer.

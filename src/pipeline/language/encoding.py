@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipeline.language.decoder import common_prefix
+from pipeline.language.decoder import PREFIX_KEY, common_prefix
 from pipeline.language.models import LanguageModel
 from pipeline.language.packing import Block, Packing, packed_layers
 from pipeline.language.rows import TrainingRow
 
-PREFIX_KEY = 12  # rows that agree in this many first tokens may share a prefix
 WORTHWHILE = 1000  # tokens that sharing a prefix must save in one pass over the rows, to be worth a group of its own
 
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor
 
 from pipeline.language.attention import grouped
-from pipeline.language.decoder import DecodingCache, PrefixCache, causal_mask, common_prefix, run_layers
+from pipeline.language.decoder import PREFIX_KEY, DecodingCache, PrefixCache, causal_mask, common_prefix, run_layers
 from pipeline.language.models import LanguageModel
 
-PREFIX_KEY = 12  # prompts that agree in this many first tokens may share a prefix
 Progress = Callable[[int], None]
 
 
