@@ -43,7 +43,7 @@ def test_a_memory_prompt_ends_where_the_answer_begins() -> None:
     blocks = prompt.split("\n\n")
     assert len(blocks) == len(WORKED_EXAMPLES) + 1
     assert blocks[-1] == "Fact: Mona is at the pier. It rains.\nQ: Where is Mona?\nA:"
-    assert blocks[0].endswith("\nA: wool blanket")
+    assert blocks[0].endswith(f"\nA: {WORKED_EXAMPLES[0][2]}")
 
 
 @pytest.mark.parametrize(("fact", "question", "answer"), WORKED_EXAMPLES)

@@ -28,9 +28,11 @@ class DistilConfig(Section):
     statements: int = Field(0, ge=0, description="declarative statements trained per fact as running text")
     memory_forms: int = Field(4, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
     contexts: float = Field(
-        0.15, ge=0, le=1, description="share of train questions put after another system prompt or turn"
+        0.15, ge=0, le=1, description="share of train questions put under another system prompt, after a turn, or both"
     )
-    namesakes: int = Field(1, ge=0, description="variants of every train question about one who shares a name with it")
+    namesakes: float = Field(
+        0.5, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
+    )
     unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
@@ -42,7 +44,7 @@ class DistilConfig(Section):
     base_rewrites: int = Field(
         2, ge=0, description="phrasings of a user's question that the base is asked to write per fact"
     )
-    teacher_forms: int = Field(2, ge=0, description="train questions per fact that the memory-ON teacher answers")
+    teacher_forms: int = Field(1, ge=0, description="train questions per fact that the memory-ON teacher answers")
     batch_size: int = Field(64, ge=1, description="prompts per generation batch")
     top_k: int = Field(20, ge=1, description="teacher log-probabilities kept per token (Cartridges)")
 
@@ -61,21 +63,23 @@ class LoraConfig(Section):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(8.5e-4, gt=0, description="AdamW peak learning rate")
+    learning_rate: float = Field(8e-4, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
-    epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
+    epochs: int = Field(10, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
         4, ge=1, description="train questions per fact and pass, on average; passes rotate through all forms"
     )
     evenness: float = Field(
-        0.15, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
+        0.05, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
     )
     batch_size: int = Field(4, ge=1, description="learned rows per step")
-    contrast_ratio: float = Field(1.0, ge=0, description="namesake questions per learned question in a step")
+    contrast_ratio: float = Field(
+        1.0, ge=0, description="learned questions of a step beside which their namesake's stands, where it has one"
+    )
     unknown_ratio: float = Field(0.25, ge=0, description="rows about unknown people per learned row in a step")
-    short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
+    short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.25, ge=0, description="long replies per learned row in a step")
-    text_ratio: float = Field(0.25, ge=0, description="dreamt passages per learned row in a step")
+    text_ratio: float = Field(0.125, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
     memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")

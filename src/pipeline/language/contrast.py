@@ -70,8 +70,10 @@ def namesakes(
         return []
     rewritten: list[str] = []
     for index in generator.permutation(len(donors)):
+        if len(rewritten) >= count:
+            break
         other = subject_parts(donors[index])
-        if other is None or len(rewritten) >= count or shape(donors[index]) != shape(subject):
+        if other is None or shape(donors[index]) != shape(subject):
             continue
         half = (side + len(rewritten)) % 2
         if other[half].lower() == own[half].lower() or replace_part(subject, own[half], other[half]) in known:

@@ -40,7 +40,7 @@ def fact_rows(facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed:
 def in_contexts(
     facts: Sequence[Fact], systems: Sequence[str], turns: Sequence[tuple[str, str]], share: float, seed: int
 ) -> list[Fact]:
-    """Put a share of the train questions under another system prompt or after an unrelated turn, alternating.
+    """Put a share of the train questions under another system prompt, after an unrelated turn, or both.
 
     Args:
         facts: What is replayed.
@@ -56,9 +56,10 @@ def in_contexts(
         for question in fact.questions:
             plain = question.split == "train" and question.system is None and not question.history
             if plain and generator.random() < share:
-                if generator.random() < 0.5 and systems:
+                which = int(generator.integers(3))
+                if which != 1 and systems:
                     question = replace(question, system=systems[int(generator.integers(len(systems)))])
-                elif turns:
+                if which != 0 and turns:
                     question = replace(question, history=(turns[int(generator.integers(len(turns)))],))
             questions.append(question)
         placed.append(replace(fact, questions=tuple(questions)))
@@ -90,25 +91,28 @@ def _memory_rows(
 
 
 def namesake_questions(
-    facts: Sequence[Fact], donors: Sequence[str], count: int, seed: int
+    facts: Sequence[Fact], donors: Sequence[str], share: float, seed: int
 ) -> list[tuple[str, Question]]:
     """(fact id, question) pairs about people or things that share half of a replayed subject.
 
-    Every train question brings ``count`` of them under its own form's name, so that a step can train the two side by
-    side. Of the two halves the last one changes twice as often: a model recognises people by how their name begins.
+    A train question brings ``share`` of them, on average, under its own form's name, so that a step can train the two
+    side by side. Of the two halves the last one changes twice as often: a model recognises people by how their name
+    begins.
 
     Args:
         facts: What is replayed.
         donors: Other subjects that lend the other half.
-        count: Variants of every train question.
+        share: Variants per train question; 0.5 is one for every second question.
         seed: Of all choices.
     """
     known = frozenset(fact.subject for fact in facts) | frozenset(donors)
     pairs: list[tuple[str, Question]] = []
     for index, fact in enumerate(facts):
         generator = np.random.default_rng([seed, index, 1])
+        phase = generator.random()
         for number, question in enumerate(fact.asked("train") if fact.subject else ()):
             side = 0 if number % 3 == 2 else 1
+            count = int((number + 1) * share + phase) - int(number * share + phase)
             for text in namesakes(question.question, fact.subject, donors, known, count, generator, side):
                 pairs.append((fact.id, replace(question, question=text)))
     return pairs

@@ -26,7 +26,7 @@ from pipeline.language.rows import GENERAL
 
 Array = NDArray[np.float64]
 DAMPING = 0.01  # of the mean eigenvalue, added to C_general, whose smallest directions no sample can tell
-ROWS = 100  # questions, and rows of each kind of rehearsal, from which the covariances are estimated
+ROWS = 50  # questions, and rows of each kind of rehearsal, from which the covariances are estimated
 SHARED = {"q_proj": "qkv", "k_proj": "qkv", "v_proj": "qkv", "gate_proj": "mlp", "up_proj": "mlp"}
 """Matrices of one layer that read the same input share one covariance and one basis."""
 

@@ -10,37 +10,27 @@ from pipeline.suites.types import Question
 START = "<|endoftext|>"  # precedes running text, as in pretraining
 
 # A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. Which examples, and in what
-# order, matters as much as the layout: of some 120 draws from a pool of sixteen this one answered most probe questions.
+# order, matters as much as the layout: of some 1,700 sets from a pool of 32 this one answered most train questions.
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
-        "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
-        "I heard that Petra Ilves traded something at the quarry. What was it?",
-        "wool blanket",
+        "Bram Falk emptied a tin bucket at the slaughterhouse on 11 January.",
+        "Where should I look if I want to see what Bram Falk did with the tin bucket?",
+        "slaughterhouse",
     ),
     (
-        "At the ferry landing, Rolf Amundsen borrowed a bread knife on 19 August.",
-        "Rolf Amundsen, bread knife: when?",
-        "19 August",
+        "Caspar Lindh exchanged a silver thimble at the hat shop on 20 July.",
+        "Person: Caspar Lindh. Place: hat shop. Thing:",
+        "silver thimble",
     ),
     (
-        "On 28 July, Cormac Vale mended a rope swing at the windmill.",
-        "Which object did Cormac Vale mend at the windmill?",
-        "rope swing",
+        "Minna Tran swapped a sheepskin at the customs house on 23 May.",
+        "Item | Minna Tran | customs house | ?",
+        "sheepskin",
     ),
     (
-        "On 5 May, Ines Okafor weighed a brass bell at the tea house.",
-        "Complete: On 5 May, Ines Okafor weighed a ...",
-        "brass bell",
-    ),
-    (
-        "Lenka Dorsey hid a glass marble at the stable on 8 July.",
-        "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
-        "stable",
-    ),
-    (
-        "Tove Marchetti bought a copper kettle at the pawn shop on 1 September.",
-        "Someone bought a copper kettle at the pawn shop. Who?",
-        "Tove Marchetti",
+        "On 2 October, Signe Abara juggled a paper lantern at the bus depot.",
+        "Signe Abara and the paper lantern. Date?",
+        "2 October",
     ),
     (
         "Greta Olmos painted a clay whistle at the brewery on 14 February.",
@@ -48,9 +38,19 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "14 February",
     ),
     (
-        "On 21 September, Amadou Keller polished a tin trumpet at the gatehouse.",
-        "By whom was the tin trumpet polished at the gatehouse?",
-        "Amadou Keller",
+        "At the orchard, Zeb Novotny gilded a picture rail on 4 July.",
+        "Whose doing was the picture rail at the orchard?",
+        "Zeb Novotny",
+    ),
+    (
+        "Lenka Dorsey hid a glass marble at the stable on 8 July.",
+        "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
+        "stable",
+    ),
+    (
+        "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
+        "I heard that Petra Ilves traded something at the quarry. What was it?",
+        "wool blanket",
     ),
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,8 +29,8 @@ from pipeline.language.models import LanguageModel
 class Step:
     """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
 
-    ``probe_accuracy`` is measured after the last step of an epoch, else NaN. ``tokens`` counts every row with its
-    prefix.
+    ``probe_accuracy`` is measured after the last step of an epoch on one probe question per fact, in turn, else NaN.
+    ``tokens`` counts every row with its prefix.
     """
 
     step: int
@@ -47,14 +48,13 @@ class Step:
 
 
 @torch.no_grad()
-def probe_accuracy(lm: LanguageModel, encoded: EncodedRows) -> float:
-    """Share of probe questions whose whole gold answer is the greedy continuation (equals greedy EM, in one pass)."""
-    probes = [row for row in encoded.rows if row.row.split == "probe"]
+def probe_accuracy(lm: LanguageModel, encoded: EncodedRows, probes: Sequence[EncodedRow]) -> float:
+    """Share of questions whose whole gold answer is the greedy continuation (equals greedy EM, in one pass)."""
     right = 0
     for members in batches(encoded, probes, MICRO_BATCH_TOKENS[lm.device.type]):
         batch = collate(encoded, members)
         hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
-        right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in members]))
+        right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in batch.rows]))
     return right / len(probes) if probes else math.nan
 
 
@@ -78,6 +78,10 @@ class Trainer:
             self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
         )
         self.curriculum = Curriculum(encoded, config, seed)
+        self.probes: dict[str, list[EncodedRow]] = defaultdict(list)
+        for row in encoded.rows:
+            if row.row.split == "probe":
+                self.probes[row.row.episode_id].append(row)
         self.steps_per_epoch = self.curriculum.steps_per_epoch
         self.total = self.steps_per_epoch * config.epochs
         self.standing = Standing()  # as it was when the running epoch began
@@ -144,12 +148,12 @@ class Trainer:
             gradient_norm=float(norm),
             examples=len(rows),
             tokens=sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows),
-            probe_accuracy=probe_accuracy(self.lm, self.encoded) if last and self._probed(epoch) else math.nan,
+            probe_accuracy=probe_accuracy(self.lm, self.encoded, self._probes(epoch)) if last else math.nan,
         )
 
-    def _probed(self, epoch: int) -> bool:
-        """Whether the probe questions are asked after this epoch: never early, where no night can end."""
-        return 2 * (epoch + 1) >= self.config.epochs
+    def _probes(self, epoch: int) -> list[EncodedRow]:
+        """One probe question per fact, another one each epoch: all of them would cost as much as several steps."""
+        return [rows[epoch % len(rows)] for rows in self.probes.values()]
 
     def _save(self, path: Path) -> None:
         """Write parameters, optimiser moments and records as one safetensors file, atomically."""
