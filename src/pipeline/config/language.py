@@ -74,7 +74,7 @@ class LoraConfig(Section):
     )
     batch_size: int = Field(4, ge=1, description="learned rows per step")
     contrast_ratio: float = Field(
-        1.0, ge=0, description="learned questions of a step beside which their namesake's stands, where it has one"
+        1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
     unknown_ratio: float = Field(0.25, ge=0, description="rows about unknown people per learned row in a step")
     short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")

@@ -49,9 +49,9 @@ class Curriculum:
     """Deals the rows of a night, pass by pass.
 
     A pass has as many questions as all facts have ``forms_per_epoch``, shared out by recent loss (loss-prioritised
-    replay), so that what is known already gives its place to what is not. Beside each question stands one about a
-    namesake in the same words: what the two share cancels, and the name alone is left to learn. Rehearsal rotates
-    through the night. Memory prompts come together, because they share a long prefix.
+    replay), so that what is known already gives its place to what is not. Beside a question that has a namesake's
+    stands that one, in the same words: what the two share cancels, and the name alone is left to learn. Rehearsal
+    rotates through the night. Memory prompts come together, because they share a long prefix.
     """
 
     def __init__(self, encoded: EncodedRows, config: LoraConfig, seed: int) -> None:

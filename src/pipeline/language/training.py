@@ -29,8 +29,8 @@ from pipeline.language.models import LanguageModel
 class Step:
     """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
 
-    ``probe_accuracy`` is measured after the last step of an epoch on one probe question per fact, in turn, else NaN.
-    ``tokens`` counts every row with its prefix.
+    ``probe_accuracy`` is measured after the last step of a later epoch on one probe question per fact, in turn, else
+    NaN. ``tokens`` counts every row with its prefix.
     """
 
     step: int
@@ -152,7 +152,12 @@ class Trainer:
         )
 
     def _probes(self, epoch: int) -> list[EncodedRow]:
-        """One probe question per fact, another one each epoch: all of them would cost as much as several steps."""
+        """One probe question per fact, another one each epoch; none early, where no night can end.
+
+        All of them at once would cost as much as several steps.
+        """
+        if 2 * (epoch + 1) < self.config.epochs:
+            return []
         return [rows[epoch % len(rows)] for rows in self.probes.values()]
 
     def _save(self, path: Path) -> None:
