@@ -59,6 +59,15 @@ def text_row(name: str, text: str, kind: Kind = "text") -> TrainingRow:
     return TrainingRow(name, kind, "", kind, "train", START, text)
 
 
+def general_rows(count: int = 8) -> list[TrainingRow]:
+    """Short general rehearsal. It does not begin with `START`, whose embedding is zero in the tiny model."""
+    words = ("old", "new", "sad", "slow", "loud", "last", "long", "low")
+    return [
+        TrainingRow(f"g{i}", "short", "", "short", "train", "At the harbour", f" the choir sang {word} songs.")
+        for i, word in enumerate(words[:count])
+    ]
+
+
 def mixed_rows(lm: LanguageModel) -> list[TrainingRow]:
     """Rows of several shared prefixes and of none, with prompts of very different lengths."""
     rows = question_rows(lm)

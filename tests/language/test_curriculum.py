@@ -115,6 +115,16 @@ def test_a_namesake_stands_beside_its_question(ratio: float) -> None:
     assert (paired == 8) if ratio == 1.0 else paired < 8  # the third fact has no namesakes
 
 
+def test_namesakes_stand_beside_what_is_known_best() -> None:
+    rows = encoded(("question", "train", 4, 4), ("namesake", "train", 4, 4))
+    config = LoraConfig(batch_size=4, forms_per_epoch=4, contrast_ratio=0.5, evenness=100.0)
+    losses = {"f0": 2.0, "f1": 0.1, "f2": 1.0, "f3": 0.5}
+    for step in Curriculum(rows, config, 1).epoch(1, Standing(loss=dict(losses))):
+        asked = sorted((losses[r.row.episode_id], r.row.form) for r in step if r.row.kind == "question")
+        beside = sorted((losses[r.row.episode_id], r.row.form) for r in step if r.row.kind == "namesake")
+        assert [loss for loss, _ in beside] == [loss for loss, _ in asked[:2]] and set(beside) <= set(asked)
+
+
 def test_memory_prompts_come_together() -> None:
     config = LoraConfig(batch_size=2, forms_per_epoch=8, memory_batch=3, memory_every=4)
     rows = encoded(("question", "train", 3, 8), ("memory", "train", 3, 4))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.adapter import attach, trainable
+from pipeline.language.curvature import general_moments
 from pipeline.language.encoding import EncodedRows, collate, encode, run_lower, upper_logits
 from pipeline.language.initialisation import DAMPING, distinctive_directions, start_from_data
 from pipeline.language.models import LanguageModel
-from tests.language.examples import question_rows, text_row
+from tests.language.examples import general_rows, question_rows
 
 CONFIG = LoraConfig(first_layer=2, rank=4, alpha=8)
 
@@ -40,8 +41,7 @@ def test_no_direction_stands_out_more(seed: int, width: int, data: st.DataObject
 
 def fresh(lm: LanguageModel, rows: int | None = None) -> EncodedRows:
     attach(lm, CONFIG, seed=3)
-    texts = [text_row(f"t{i}", f"The choir sang {word} songs.") for i, word in enumerate(("old", "new", "sad"))]
-    encoded = encode(lm, [*question_rows(lm), *texts][:rows], CONFIG.first_layer)
+    encoded = encode(lm, [*question_rows(lm), *general_rows()][:rows], CONFIG.first_layer)
     run_lower(lm, encoded)
     return encoded
 
@@ -50,7 +50,7 @@ def test_the_start_moves_a_and_not_the_model(own_tiny: LanguageModel) -> None:
     encoded = fresh(own_tiny)
     before = {name: value.detach().clone() for name, value in trainable(own_tiny.model).items()}
     logits = upper_logits(own_tiny, encoded, collate(encoded, encoded.rows[:2])).detach()
-    start_from_data(own_tiny, encoded, 1)
+    start_from_data(own_tiny, encoded, general_moments(own_tiny, encoded, 1), 1)
     after = trainable(own_tiny.model)
     for name, value in before.items():
         assert torch.equal(value, after[name]) == ("lora_B" in name), name
@@ -58,12 +58,12 @@ def test_the_start_moves_a_and_not_the_model(own_tiny: LanguageModel) -> None:
     assert torch.equal(after[f"{layer}.q_proj.lora_A.default.weight"], after[f"{layer}.v_proj.lora_A.default.weight"])
     assert torch.equal(logits, upper_logits(own_tiny, encoded, collate(encoded, encoded.rows[:2])))
     found = {name: value.detach().clone() for name, value in after.items()}
-    start_from_data(own_tiny, encoded, 1)
+    start_from_data(own_tiny, encoded, general_moments(own_tiny, encoded, 1), 1)
     assert all(torch.equal(value, trainable(own_tiny.model)[name]) for name, value in found.items())
 
 
 def test_without_rehearsal_the_random_start_stays(own_tiny: LanguageModel) -> None:
     encoded = fresh(own_tiny, rows=4)
     before = {name: value.detach().clone() for name, value in trainable(own_tiny.model).items()}
-    start_from_data(own_tiny, encoded, 1)
+    start_from_data(own_tiny, encoded, general_moments(own_tiny, encoded, 1), 1)
     assert all(torch.equal(value, before[name]) for name, value in trainable(own_tiny.model).items())

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import attach, b_norm, trainable
+from pipeline.language.curvature import CurvatureAnchor, general_moments
 from pipeline.language.encoding import encode, run_lower
 from pipeline.language.generation import generate
 from pipeline.language.models import LanguageModel
@@ -25,7 +26,15 @@ from pipeline.language.training import Step, Trainer, probe_accuracy
 from tests.language.examples import question_rows, text_row
 
 CONFIG = LoraConfig(
-    first_layer=2, rank=4, alpha=8, epochs=3, forms_per_epoch=2, batch_size=3, checkpoint_steps=1, learning_rate=0.01
+    first_layer=2,
+    rank=4,
+    alpha=8,
+    epochs=3,
+    forms_per_epoch=2,
+    batch_size=3,
+    checkpoint_steps=1,
+    learning_rate=0.01,
+    curvature_every=3,
 )
 
 
@@ -46,7 +55,8 @@ def trainer(tiny: LanguageModel, config: LoraConfig = CONFIG, checkpoint: Path |
     attach(lm, config, seed=3)
     encoded = encode(lm, rows, config.first_layer)
     run_lower(lm, encoded)
-    return Trainer(lm, encoded, config, 3, checkpoint)
+    anchor = CurvatureAnchor(lm, general_moments(lm, encoded, 3))
+    return Trainer(lm, encoded, config, 3, anchor, checkpoint)
 
 
 def weights(night: Trainer) -> dict[str, torch.Tensor]:
@@ -96,6 +106,7 @@ def test_the_loss_falls_and_only_the_adapter_moves(tiny: LanguageModel, whole: T
     assert [(step.step, step.epoch) for step in steps] == [(i, i // 2) for i in range(6)]  # 3 facts x 2 forms / 3
     assert learned(steps) and b_norm(whole.lm.model) > 0
     assert all(step.anchor > -1e-6 and math.isfinite(step.loss) and step.tokens > 0 for step in steps)
+    assert [step.step for step in steps if not math.isnan(step.curvature)] == [0, 3] and steps[3].curvature > 0
     base = dict(tiny.model.named_parameters())
     for name, parameter in whole.lm.model.named_parameters():
         if "lora_" not in name:
@@ -106,7 +117,14 @@ def test_the_loss_falls_and_only_the_adapter_moves(tiny: LanguageModel, whole: T
 
 def test_probe_accuracy_is_greedy_exactness(tiny: LanguageModel) -> None:
     """Asked as probes, some trained questions are answered rightly; one pass over the gold answers finds just those."""
-    learns = {"epochs": 12, "forms_per_epoch": 3, "first_layer": 0, "batch_size": 6, "anchor_weight": 0.0}
+    learns = {
+        "epochs": 12,
+        "forms_per_epoch": 3,
+        "first_layer": 0,
+        "batch_size": 6,
+        "anchor_weight": 0.0,
+        "curvature_weight": 0.0,
+    }
     night = trainer(tiny, CONFIG.model_copy(update=learns))
     night.run()
     for row in night.encoded.rows[::2]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 
 from pipeline.config.language import LoraConfig
@@ -90,6 +91,11 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
     """The adapter's parameters by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def adapted_layers(model: Any) -> dict[str, Linear]:
+    """The layers that hold an adapter, by name."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Linear)}
 
 
 def b_norm(model: Any) -> float:

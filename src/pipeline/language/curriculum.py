@@ -91,7 +91,7 @@ class Curriculum:
         learned = [learned[i] for i in generator.permutation(len(learned))]
         size, first = self.config.batch_size, number * self.steps_per_epoch
         steps = [learned[i : i + size] for i in range(0, len(learned), size)]
-        return [step + self._beside(step, first + index, generator) for index, step in enumerate(steps)]
+        return [step + self._beside(step, first + index, standing, generator) for index, step in enumerate(steps)]
 
     def _shares(self, standing: Standing) -> list[int]:
         total = self.questions_per_epoch
@@ -99,9 +99,11 @@ class Curriculum:
         shares = apportion(total, weights, dict.fromkeys(weights, total))
         return [shares[fact] for fact in self._questions]
 
-    def _beside(self, learned: Sequence[EncodedRow], step: int, generator: np.random.Generator) -> list[EncodedRow]:
+    def _beside(
+        self, learned: Sequence[EncodedRow], step: int, standing: Standing, generator: np.random.Generator
+    ) -> list[EncodedRow]:
         """What a step trains beside its learned rows."""
-        config, rows = self.config, self._contrast(learned, generator)
+        config, rows = self.config, self._contrast(learned, standing, generator)
         ratios: tuple[tuple[Kind, float], ...] = (
             ("unknown", config.unknown_ratio),
             ("short", config.short_ratio),
@@ -127,10 +129,17 @@ class Curriculum:
             thinned(row, self.config.anchor_every, place // len(pool)) for row, place in zip(rows, places, strict=True)
         ]
 
-    def _contrast(self, learned: Sequence[EncodedRow], generator: np.random.Generator) -> list[EncodedRow]:
-        """A namesake's question for each of the first learned ones, in the same words where such a row exists."""
+    def _contrast(
+        self, learned: Sequence[EncodedRow], standing: Standing, generator: np.random.Generator
+    ) -> list[EncodedRow]:
+        """A namesake's question, in the same words where such a row exists, for a share of the learned ones.
+
+        What is known best comes first: that is what a namesake may be mistaken for, and what is not known yet would
+        only be learned more slowly.
+        """
+        known_first = sorted(learned, key=lambda row: standing.loss.get(row.row.episode_id, LOSS_CAP))
         rows = []
-        for row in learned[: round(self.config.contrast_ratio * len(learned))]:
+        for row in known_first[: round(self.config.contrast_ratio * len(learned))]:
             pairs = self._namesakes.get((row.row.episode_id, row.row.form), [])
             if pairs:
                 rows.append(pairs[int(generator.integers(len(pairs)))])

@@ -16,6 +16,8 @@ from peft.tuners.lora import Linear
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from pipeline.language.adapter import adapted_layers
+
 
 class _LoraProduct(torch.autograd.Function):
     """y = x Wᵀ + s (x Aᵀ) Bᵀ for a frozen W.
@@ -43,7 +45,7 @@ class _LoraProduct(torch.autograd.Function):
 @contextmanager
 def fused_lora(model: Any) -> Iterator[None]:
     """Within the block, the adapter's linear layers of ``model`` use the fused product."""
-    layers = [module for module in model.modules() if isinstance(module, Linear)]
+    layers = list(adapted_layers(model).values())
     for layer in layers:
         layer.forward = _forward_of(layer)
     try:

@@ -9,7 +9,8 @@ inputs: the r directions with the largest ratio of variance on replayed question
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,16 +20,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.language.adapter import adapted_layers
+from pipeline.language.curvature import Moments, input_of, sample_rows
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_hidden
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
-from pipeline.language.rows import GENERAL
 
 Array = NDArray[np.float64]
 DAMPING = 0.01  # of the mean eigenvalue, added to C_general, whose smallest directions no sample can tell
-ROWS = 50  # questions, and rows of each kind of rehearsal, from which the covariances are estimated
-SHARED = {"q_proj": "qkv", "k_proj": "qkv", "v_proj": "qkv", "gate_proj": "mlp", "up_proj": "mlp"}
-"""Matrices of one layer that read the same input share one covariance and one basis."""
+ROWS = 50  # questions from which the covariance of facts is estimated
 
 
 def distinctive_directions(facts: Array, general: Array, rank: int) -> Array:
@@ -46,49 +46,39 @@ def distinctive_directions(facts: Array, general: Array, rank: int) -> Array:
     damped = general + DAMPING * np.trace(general) / width * np.eye(width)
     _, vectors = scipy.linalg.eigh(facts, damped, subset_by_index=[width - rank, width - 1])
     rows = vectors.T[::-1]
-    power = np.einsum("rd,de,re->r", rows, facts, rows)
+    power = ((rows @ facts) * rows).sum(1)
     scale = np.sqrt(np.trace(facts) / (3 * width) / np.maximum(power, np.finfo(float).tiny))
     return np.asarray(rows * scale[:, None])
 
 
-def start_from_data(lm: LanguageModel, encoded: EncodedRows, seed: int) -> None:
+def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[str, Moments], seed: int) -> None:
     """Overwrite every A of a fresh adapter, in place; a model without questions or rehearsal keeps its random start.
 
     Args:
         lm: The base with a fresh adapter (B is zero, so that it still answers as the base).
         encoded: All rows of the night, their lower layers computed.
-        seed: Chooses the rows that estimate the covariances.
+        general: Moments of general rehearsal, by the name of the adapted matrix.
+        seed: Chooses the questions that estimate the covariances.
     """
-    asked = _sample(encoded, ("question",), seed)
-    general = [row for kind in (*GENERAL, "unknown") for row in _sample(encoded, (kind,), seed)]
+    asked = sample_rows(encoded, "question", ROWS, seed)
     if not asked or not general:
         return
-    moments = [_second_moments(lm, encoded, rows) for rows in (asked, general)]
-    bases: dict[str, Tensor] = {}
-    for name, module in _adapted(lm.model):
-        (adapter,) = module.active_adapters
-        weight = module.lora_A[adapter].weight
-        key = _input_of(name)
-        if key not in bases:
-            bases[key] = torch.from_numpy(distinctive_directions(moments[0][key], moments[1][key], len(weight)))
-        weight.data.copy_(bases[key])
+    facts = _second_moments(lm, encoded, asked)
+    groups: dict[str, list[str]] = defaultdict(list)
+    layers = adapted_layers(lm.model)
+    for name in layers:
+        groups[input_of(name)].append(name)
+    for key, names in groups.items():
+        weights = [layers[name].lora_A[layers[name].active_adapters[0]].weight for name in names]
+        found = distinctive_directions(facts[key], _square(general[names[0]].inputs), len(weights[0]))
+        rows = torch.from_numpy(found)  # one basis for matrices that share an input
+        for weight in weights:
+            weight.data.copy_(rows)
 
 
-def _sample(encoded: EncodedRows, kinds: Sequence[str], seed: int) -> list[EncodedRow]:
-    rows = [row for row in encoded.rows if row.row.kind in kinds and row.row.split == "train"]
-    return [rows[i] for i in np.random.default_rng([seed, 6]).permutation(len(rows))[:ROWS]]
-
-
-def _adapted(model: Any) -> list[tuple[str, Any]]:
-    from peft.tuners.lora import Linear
-
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, Linear)]
-
-
-def _input_of(name: str) -> str:
-    """Which input a matrix reads: its layer, and the group of matrices that share it."""
-    layer, matrix = name.rsplit(".", 1)[0].split(".layers.")[-1].split(".")[0], name.rsplit(".", 1)[-1]
-    return f"{layer}/{SHARED.get(matrix, matrix)}"
+def _square(moment: Tensor) -> Array:
+    found = moment.double().cpu().numpy()
+    return found if found.ndim == 2 else np.diag(found)
 
 
 @torch.no_grad()
@@ -117,8 +107,8 @@ def _watched(model: Any, own: Tensor, sums: dict[str, Tensor]) -> Iterator[None]
 
         return hook
 
-    for name, module in _adapted(model):
-        key = _input_of(name)
+    for name, module in adapted_layers(model).items():
+        key = input_of(name)
         if key not in seen:
             seen.add(key)
             handles.append(module.register_forward_pre_hook(watch(key)))

@@ -19,6 +19,7 @@ from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import trainable
 from pipeline.language.curriculum import Curriculum, Standing, schedule
+from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients
@@ -28,6 +29,9 @@ from pipeline.language.models import LanguageModel
 @dataclass(frozen=True)
 class Step:
     """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
+
+    ``curvature`` is the second-order estimate of KL(base || student) on general text, NaN in steps that do not renew
+    it; ``loss`` leaves it out.
 
     ``probe_accuracy`` is measured after the last step of a later epoch on one probe question per fact, in turn, else
     NaN. ``tokens`` counts every row with its prefix.
@@ -39,6 +43,7 @@ class Step:
     cross_entropy: float
     contrast: float
     anchor: float
+    curvature: float
     distil: float
     learning_rate: float
     gradient_norm: float
@@ -66,12 +71,20 @@ class Trainer:
         encoded: All rows, their lower layers computed.
         config: Section ``lora``.
         seed: Of every shuffle.
+        anchor: Holds the adapter to the base; None leaves that to the rows.
         checkpoint: File that a killed night left, or will leave.
     """
 
     def __init__(
-        self, lm: LanguageModel, encoded: EncodedRows, config: LoraConfig, seed: int, checkpoint: Path | None = None
+        self,
+        lm: LanguageModel,
+        encoded: EncodedRows,
+        config: LoraConfig,
+        seed: int,
+        anchor: CurvatureAnchor | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
+        self.anchor = anchor
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
         self.parameters = trainable(lm.model)
         self.optimiser = torch.optim.AdamW(
@@ -126,6 +139,11 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
+        curvature = math.nan
+        if self.anchor is not None:
+            if step % self.config.curvature_every == 0:
+                curvature = self.anchor.renew()
+            self.anchor.add_gradients(self.config.curvature_weight)
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -143,6 +161,7 @@ class Trainer:
             cross_entropy=loss.cross_entropy,
             contrast=loss.contrast,
             anchor=loss.anchor,
+            curvature=curvature,
             distil=loss.distil,
             learning_rate=rate,
             gradient_norm=float(norm),
@@ -167,6 +186,8 @@ class Trainer:
             tensors[f"parameter/{name}"] = parameter.detach().cpu().contiguous()
             for key in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{key}/{name}"] = self.optimiser.state[parameter][key].cpu().contiguous()
+        for name, gradient in (self.anchor.gradients if self.anchor else {}).items():
+            tensors[f"curvature/{name}"] = gradient.cpu().contiguous()
         progress = {
             "records": [asdict(s) for s in self.records],
             "standing": asdict(self.standing),
@@ -188,5 +209,7 @@ class Trainer:
                         "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
                         "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
                     }
+                for name, gradient in (self.anchor.gradients if self.anchor else {}).items():
+                    gradient.copy_(file.get_tensor(f"curvature/{name}"))
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path}: not a checkpoint of this night ({error}); delete it to train anew") from error

@@ -1,6 +1,6 @@
 """Stage ``lora_train``: train the adapter on the targets.
 
-Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/1). A killed stage leaves ``checkpoint.safetensors``
+Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/2). A killed stage leaves ``checkpoint.safetensors``
 and goes on from there.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.language.rows import TrainingRow
     from pipeline.language.training import Step
 
-STEPS_SCHEMA = "steps/1"
+STEPS_SCHEMA = "steps/2"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -101,6 +101,7 @@ def train_adapter(
         TrainingError: There is nothing to learn from, or nothing was learned.
     """
     from pipeline.language.adapter import attach, b_norm, go_on_from
+    from pipeline.language.curvature import CurvatureAnchor, general_moments
     from pipeline.language.encoding import encode, run_lower
     from pipeline.language.initialisation import start_from_data
     from pipeline.language.lower_states import load_lower
@@ -117,12 +118,15 @@ def train_adapter(
     if lower is None or not load_lower(lm, encoded, lower):
         progress.phase(f"layers 0 to {config.lora.first_layer - 1}", len(rows))
         run_lower(lm, encoded, progress=progress.advance)
+    progress.phase("finding where general text must not move")
+    general = general_moments(lm, encoded, config.seed)
     if start is not None:
         go_on_from(peft, start)
     elif config.lora.start == "distinctive":
         progress.phase("finding where facts stand out")
-        start_from_data(lm, encoded, config.seed)
-    trainer = Trainer(lm, encoded, config.lora, config.seed, folder / CHECKPOINT)
+        start_from_data(lm, encoded, general, config.seed)
+    anchor = CurvatureAnchor(lm, general) if config.lora.curvature_weight else None
+    trainer = Trainer(lm, encoded, config.lora, config.seed, anchor, folder / CHECKPOINT)
     progress.phase("training", trainer.total)
     progress.advance(len(trainer.records))
 

@@ -29,7 +29,7 @@ from pipeline.stages.suite_files import read_suite
 from pipeline.stores.gate import GATE_SCHEMA
 from pipeline.tracking import open_tracker
 
-STEPS_SCHEMA = "steps/1"
+STEPS_SCHEMA = "steps/2"
 _TRAINED = ("steps", "examples", "tokens", "loss_first", "loss_last", "b_norm")
 
 

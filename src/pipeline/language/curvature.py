@@ -1,0 +1,198 @@
+"""Hold an adapter to the base on general text by the base's own curvature, without a row of that text in a step.
+
+To second order, KL(base || base + ΔW) on a row is ½ Σ tr(ΔWᵀ G ΔW C) over the adapted matrices, if each matrix's Fisher
+information is taken as the Kronecker product of C, the second moment of its inputs, and G, that of the gradients at its
+outputs for labels that the base itself draws (K-FAC, Martens & Grosse 2015; against forgetting, Ritter et al. 2018).
+Both are estimated once a night. Rehearsed rows say where the base has gone; this says in which directions it would.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.language.adapter import adapted_layers, trainable
+from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
+from pipeline.language.losses import MICRO_BATCH_TOKENS
+from pipeline.language.models import LanguageModel
+from pipeline.language.rows import GENERAL
+
+ROWS = 64  # of each kind of rehearsal, from which moments are estimated: with few, an adapter slips between them
+FAINT = 0.1  # of the mean |g|²; tokens below it hold a hundredth of all gradients, and cost as much as others
+WIDEST = 4096  # of a matrix wider than this only the diagonal of a moment is kept
+SHARED = {"q_proj": "qkv", "k_proj": "qkv", "v_proj": "qkv", "gate_proj": "mlp", "up_proj": "mlp"}
+"""Matrices of one layer that read the same input."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Of one matrix on general rehearsal, over tokens with input x and output gradient g.
+
+    Attributes:
+        inputs: (in, in) mean of x xᵀ, or its (in,) diagonal; matrices that read the same input share it.
+        outputs: (out, out) sum of g gᵀ per row, or its (out,) diagonal.
+    """
+
+    inputs: Tensor
+    outputs: Tensor
+
+
+class CurvatureAnchor:
+    """The quadratic form of a night; its gradient is kept between the steps that renew it.
+
+    Args:
+        lm: The base with its adapter attached.
+        moments: By the name of the adapted matrix; without any the form is zero.
+    """
+
+    def __init__(self, lm: LanguageModel, moments: Mapping[str, Moments]) -> None:
+        self._parameters = trainable(lm.model) if moments else {}
+        self.gradients = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
+        self._terms = []
+        for name, module in adapted_layers(lm.model).items() if moments else ():
+            (adapter,) = module.active_adapters
+            names = (f"{name}.lora_A.{adapter}.weight", f"{name}.lora_B.{adapter}.weight")
+            self._terms.append((names, module.scaling[adapter] ** 2, moments[name]))
+
+    @torch.no_grad()
+    def renew(self) -> float:
+        """Compute the gradient at the present weights, and return the form: nats per row."""
+        total = 0.0
+        for (name_a, name_b), scale, moments in self._terms:
+            a, b = self._parameters[name_a], self._parameters[name_b]
+            a_inputs, b_outputs = _times(a, moments.inputs), _times(b.t(), moments.outputs)
+            inner, outer = a_inputs @ a.t(), b_outputs @ b  # (r, r) both
+            self.gradients[name_a] = scale * outer @ a_inputs
+            self.gradients[name_b] = scale * b_outputs.t() @ inner
+            total += 0.5 * scale * float((inner * outer).sum())
+        return total
+
+    def add_gradients(self, weight: float) -> None:
+        """Add ``weight`` times the kept gradient to that of every A and B."""
+        for name, gradient in self.gradients.items():
+            held = self._parameters[name]
+            held.grad = weight * gradient if held.grad is None else held.grad.add_(gradient, alpha=weight)
+
+
+def _times(rows: Tensor, moment: Tensor) -> Tensor:
+    return rows @ moment if moment.dim() == 2 else rows * moment
+
+
+def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int) -> dict[str, Moments]:
+    """Moments of every adapted matrix in the base, by name; empty for a night without general rehearsal.
+
+    Args:
+        lm: The base with its adapter attached, which is left out here.
+        encoded: All rows of the night, their lower layers computed.
+        seed: Chooses rows, and the label at each asked position, drawn from the base.
+    """
+    rows = [row for kind in GENERAL for row in sample_rows(encoded, kind, ROWS, seed)]
+    generator = torch.Generator(lm.device).manual_seed(seed)
+    modules = adapted_layers(lm.model)
+    sums = _Sums()
+    with _base_alone(modules.values()), _watched(modules, sums):
+        for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+            batch = collate(encoded, members)
+            batch.hidden.requires_grad_(True)
+            log_probs = torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1)
+            drawn = log_probs.gather(1, _drawn(log_probs.detach(), generator))[:, 0]
+            # Labels are drawn apart, so that the squared gradient of Σ log p / √n has the Fisher matrices' mean.
+            parts = torch.split(drawn, [len(row.targets) for row in batch.rows])
+            torch.stack([part.sum() / len(part) ** 0.5 for part in parts]).sum().backward()  # type: ignore[no-untyped-call]
+    inputs = {key: total / sums.tokens[key] for key, total in sums.inputs.items()}
+    return {name: Moments(inputs[input_of(name)], total / len(rows)) for name, total in sums.outputs.items()}
+
+
+def input_of(name: str) -> str:
+    """Which input a matrix reads: its layer, and the group of matrices that share it."""
+    layer, matrix = name.rsplit(".", 1)[0].split(".layers.")[-1].split(".")[0], name.rsplit(".", 1)[-1]
+    return f"{layer}/{SHARED.get(matrix, matrix)}"
+
+
+def sample_rows(encoded: EncodedRows, kind: str, count: int, seed: int) -> list[EncodedRow]:
+    """At most ``count`` trained rows of a kind, chosen by the seed."""
+    rows = [row for row in encoded.rows if row.row.kind == kind and row.row.split == "train"]
+    return [rows[i] for i in np.random.default_rng([seed, 6]).permutation(len(rows))[:count]]
+
+
+def _drawn(log_probs: Tensor, generator: torch.Generator) -> Tensor:
+    """(M, 1) a token of each distribution of (M, vocabulary), by inversion: one number a row, not one a token."""
+    reached = log_probs.exp().cumsum(-1)
+    mark = torch.rand(len(reached), 1, generator=generator, device=reached.device) * reached[:, -1:]
+    return torch.searchsorted(reached, mark).clamp_max(reached.shape[1] - 1)
+
+
+class _Sums:
+    """Sums over tokens of x xᵀ by input, of g gᵀ by matrix, and how many tokens had each input."""
+
+    def __init__(self) -> None:
+        self.inputs: dict[str, Tensor] = {}
+        self.outputs: dict[str, Tensor] = {}
+        self.tokens: Counter[str] = Counter()
+
+    def add_inputs(self, key: str, x: Tensor) -> None:
+        """Take in tokens (N, in)."""
+        x = x.float()
+        _add(self.inputs, key, _moment(x))
+        self.tokens[key] += len(x)
+
+    def add_gradients(self, name: str, gradient: Tensor) -> None:
+        """Take in tokens (N, out); the faint ones are left out."""
+        gradient = gradient.float()
+        power = gradient.square().sum(1)
+        _add(self.outputs, name, _moment(gradient[power > FAINT * power.mean()]))
+
+
+def _add(sums: dict[str, Tensor], key: str, value: Tensor) -> None:
+    sums[key] = value if key not in sums else sums[key].add_(value)
+
+
+def _moment(rows: Tensor) -> Tensor:
+    """(d, d) Σ r rᵀ, or its (d,) diagonal where d is large."""
+    return rows.t() @ rows if rows.shape[1] <= WIDEST else rows.square().sum(0)
+
+
+@contextmanager
+def _base_alone(modules: Iterable[Any]) -> Iterator[None]:
+    """Within the block, the modules leave their adapter out."""
+    for module in modules:
+        module.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.enable_adapters(True)
+
+
+@contextmanager
+def _watched(modules: Mapping[str, Any], sums: _Sums) -> Iterator[None]:
+    """Within the block, a forward and backward pass adds every module's inputs and output gradients to the sums."""
+
+    def watch(name: str, key: str | None) -> Any:
+        def hook(_: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            if key is not None:
+                sums.add_inputs(key, inputs[0].detach().reshape(-1, inputs[0].shape[-1]))
+            hooked: Any = output
+            hooked.register_hook(lambda g: sums.add_gradients(name, g.reshape(-1, g.shape[-1])))
+
+        return hook
+
+    first: dict[str, str] = {}  # of the matrices that share an input
+    for name in modules:
+        first.setdefault(input_of(name), name)
+    handles = [
+        module.register_forward_hook(watch(name, input_of(name) if first[input_of(name)] == name else None))
+        for name, module in modules.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
