@@ -56,9 +56,8 @@ def test_its_gradients_are_those_of_the_form(
     form.backward()  # type: ignore[no-untyped-call]
     expected = {name: p.grad.clone() for name, p in found.items() if p.grad is not None}
     forget_gradients(own_tiny)
-    assert anchor.renew() == pytest.approx(float(form.detach()), rel=1e-4)
-    for weight in (2.0, 1.0):  # they add up
-        anchor.add_gradients(weight)
+    for weight in (2.0, 1.0):  # gradients add up
+        assert anchor.add_gradients(weight) == pytest.approx(float(form.detach()), rel=1e-4)
     assert len(expected) == len(found) == 28
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name].grad, 3 * gradient, rtol=1e-3, atol=1e-5 * float(gradient.abs().max()))
@@ -93,7 +92,7 @@ def test_it_estimates_how_far_general_text_moves(own_tiny: LanguageModel) -> Non
     estimated, measured = [], []
     for seed in range(6):
         moved(own_tiny, 0.003 * (1 + seed), seed)
-        estimated.append(sum(form.renew() for form in forms) / len(forms))
+        estimated.append(sum(form.add_gradients(1.0) for form in forms) / len(forms))
         measured.append(kl_to_base(own_tiny, encoded, base))
     ratios = [a / b for a, b in zip(estimated, measured, strict=True)]
     assert all(0.4 < ratio < 2.5 for ratio in ratios), ratios
@@ -118,8 +117,7 @@ def test_the_same_seed_gives_the_same_moments_and_leaves_the_model_alone(own_tin
 def test_without_rehearsal_it_holds_nothing(own_tiny: LanguageModel) -> None:
     moments = general_moments(own_tiny, night(own_tiny, general=False), 1)
     anchor = CurvatureAnchor(own_tiny, moments)
-    assert moments == {} and anchor.renew() == 0.0
-    anchor.add_gradients(1.0)
+    assert moments == {} and anchor.add_gradients(1.0) == 0.0
     assert all(p.grad is None for p in trainable(own_tiny.model).values())
 
 

@@ -92,7 +92,6 @@ class LoraConfig(Section):
     curvature_weight: float = Field(
         60.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
     )
-    curvature_every: int = Field(4, ge=1, description="steps from one computation of its gradient to the next")
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"
     )

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.language.adapter import adapted_layers, trainable
+from pipeline.language.adapter import adapted_layers
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
@@ -44,8 +44,18 @@ class Moments:
     outputs: Tensor
 
 
+@dataclass(frozen=True)
+class _Term:
+    """One adapted matrix: A (r, in), B (out, r), the squared scale of its update, and the moment of its outputs."""
+
+    a: Tensor
+    b: Tensor
+    scale: float
+    outputs: Tensor
+
+
 class CurvatureAnchor:
-    """The quadratic form of a night; its gradient is kept between the steps that renew it.
+    """The quadratic form of a night.
 
     Args:
         lm: The base with its adapter attached.
@@ -53,32 +63,35 @@ class CurvatureAnchor:
     """
 
     def __init__(self, lm: LanguageModel, moments: Mapping[str, Moments]) -> None:
-        self._parameters = trainable(lm.model) if moments else {}
-        self.gradients = {name: torch.zeros_like(parameter) for name, parameter in self._parameters.items()}
-        self._terms = []
+        self._groups: dict[
+            str, tuple[Tensor, list[_Term]]
+        ] = {}  # moment of a shared input, and the matrices that read it
         for name, module in adapted_layers(lm.model).items() if moments else ():
             (adapter,) = module.active_adapters
-            names = (f"{name}.lora_A.{adapter}.weight", f"{name}.lora_B.{adapter}.weight")
-            self._terms.append((names, module.scaling[adapter] ** 2, moments[name]))
+            a, b = module.lora_A[adapter].weight, module.lora_B[adapter].weight
+            term = _Term(a, b, module.scaling[adapter] ** 2, moments[name].outputs)
+            self._groups.setdefault(input_of(name), (moments[name].inputs, []))[1].append(term)
 
     @torch.no_grad()
-    def renew(self) -> float:
-        """Compute the gradient at the present weights, and return the form: nats per row."""
+    def add_gradients(self, weight: float) -> float:
+        """Add ``weight`` times the form's gradient to that of every A and B, and return the form: nats per row.
+
+        It has to be the gradient at the present weights: in the form's steep directions an older one overshoots.
+        """
         total = 0.0
-        for (name_a, name_b), scale, moments in self._terms:
-            a, b = self._parameters[name_a], self._parameters[name_b]
-            a_inputs, b_outputs = _times(a, moments.inputs), _times(b.t(), moments.outputs)
-            inner, outer = a_inputs @ a.t(), b_outputs @ b  # (r, r) both
-            self.gradients[name_a] = scale * outer @ a_inputs
-            self.gradients[name_b] = scale * b_outputs.t() @ inner
-            total += 0.5 * scale * float((inner * outer).sum())
+        for inputs, terms in self._groups.values():
+            products = _times(torch.cat([term.a for term in terms]), inputs)
+            for term, a_inputs in zip(terms, torch.split(products, [len(term.a) for term in terms]), strict=True):
+                b_outputs = _times(term.b.t(), term.outputs)
+                inner, outer = a_inputs @ term.a.t(), b_outputs @ term.b  # (r, r) both
+                _accumulate(term.a, outer @ a_inputs, weight * term.scale)
+                _accumulate(term.b, b_outputs.t() @ inner, weight * term.scale)
+                total += 0.5 * term.scale * float((inner * outer).sum())
         return total
 
-    def add_gradients(self, weight: float) -> None:
-        """Add ``weight`` times the kept gradient to that of every A and B."""
-        for name, gradient in self.gradients.items():
-            held = self._parameters[name]
-            held.grad = weight * gradient if held.grad is None else held.grad.add_(gradient, alpha=weight)
+
+def _accumulate(parameter: Tensor, gradient: Tensor, weight: float) -> None:
+    parameter.grad = weight * gradient if parameter.grad is None else parameter.grad.add_(gradient, alpha=weight)
 
 
 def _times(rows: Tensor, moment: Tensor) -> Tensor:

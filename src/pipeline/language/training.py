@@ -30,8 +30,7 @@ from pipeline.language.models import LanguageModel
 class Step:
     """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
 
-    ``curvature`` is the second-order estimate of KL(base || student) on general text, NaN in steps that do not renew
-    it; ``loss`` leaves it out.
+    ``curvature`` is the second-order estimate of KL(base || student) on general text, before the step.
 
     ``probe_accuracy`` is measured after the last step of a later epoch on one probe question per fact, in turn, else
     NaN. ``tokens`` counts every row with its prefix.
@@ -139,11 +138,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
-        curvature = math.nan
-        if self.anchor is not None:
-            if step % self.config.curvature_every == 0:
-                curvature = self.anchor.renew()
-            self.anchor.add_gradients(self.config.curvature_weight)
+        curvature = self.anchor.add_gradients(self.config.curvature_weight) if self.anchor else 0.0
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -157,7 +152,7 @@ class Trainer:
         return Step(
             step=step,
             epoch=epoch,
-            loss=loss.total,
+            loss=loss.total + self.config.curvature_weight * curvature,
             cross_entropy=loss.cross_entropy,
             contrast=loss.contrast,
             anchor=loss.anchor,
@@ -186,8 +181,6 @@ class Trainer:
             tensors[f"parameter/{name}"] = parameter.detach().cpu().contiguous()
             for key in ("exp_avg", "exp_avg_sq"):
                 tensors[f"{key}/{name}"] = self.optimiser.state[parameter][key].cpu().contiguous()
-        for name, gradient in (self.anchor.gradients if self.anchor else {}).items():
-            tensors[f"curvature/{name}"] = gradient.cpu().contiguous()
         progress = {
             "records": [asdict(s) for s in self.records],
             "standing": asdict(self.standing),
@@ -209,7 +202,5 @@ class Trainer:
                         "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
                         "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
                     }
-                for name, gradient in (self.anchor.gradients if self.anchor else {}).items():
-                    gradient.copy_(file.get_tensor(f"curvature/{name}"))
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path}: not a checkpoint of this night ({error}); delete it to train anew") from error
