@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pipeline.errors import ModelError, TrainingError
 from pipeline.language.models import LanguageModel
 
 WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
 
 
 @contextmanager
@@ -72,6 +74,15 @@ def go_on_from(adapted: PeftModel, folder: Path) -> None:
             "a night that continues it needs its settings; set fresh=true to begin from the base"
         )
     set_peft_model_state_dict(adapted, earlier)
+
+
+def save_adapter(adapted: PeftModel, folder: Path) -> None:
+    """Save weights and configuration; the same adapter gives the same bytes in every process."""
+    adapted.save_pretrained(str(folder))
+    path = folder / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in an order of the process's own
+    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
