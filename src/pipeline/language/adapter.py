@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
+from pipeline.artifacts import read_json, write_json
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
 from pipeline.language.models import LanguageModel
@@ -79,10 +79,9 @@ def go_on_from(adapted: PeftModel, folder: Path) -> None:
 def save_adapter(adapted: PeftModel, folder: Path) -> None:
     """Save weights and configuration; the same adapter gives the same bytes in every process."""
     adapted.save_pretrained(str(folder))
-    path = folder / CONFIG
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(folder / CONFIG)
     config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in an order of the process's own
-    path.write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
+    write_json(folder / CONFIG, config)
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
