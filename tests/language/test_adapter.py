@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import torch
 
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
-from pipeline.language.adapter import attach, b_norm, go_on_from, load_adapter, trainable
+from pipeline.language.adapter import attach, b_norm, go_on_from, load_adapter, save_adapter, trainable
 from pipeline.language.models import LanguageModel
 from tests.language.examples import mixed_rows, plain_logits
 
@@ -60,7 +63,7 @@ def test_merged_it_answers_as_unmerged(
 ) -> None:
     peft = attach(own_tiny, CONFIG.model_copy(update={"rank_stabilised": rank_stabilised}), seed=1)
     stir(own_tiny)
-    peft.save_pretrained(str(tmp_path))
+    save_adapter(peft, tmp_path)
     assert (tmp_path / "adapter_model.safetensors").exists() and not list(tmp_path.glob("*.bin"))
     merged = load_adapter(tiny, tmp_path)
     for row in mixed_rows(tiny):
@@ -84,7 +87,7 @@ def test_a_night_goes_on_from_an_earlier_one(tiny: LanguageModel, own_tiny: Lang
     base = copy.deepcopy(own_tiny.model)
     peft = attach(own_tiny, CONFIG, seed=1)
     stir(own_tiny)
-    peft.save_pretrained(str(tmp_path / "adapter"))
+    save_adapter(peft, tmp_path / "adapter")
     before = {name: value.detach().clone() for name, value in trainable(own_tiny.model).items()}
     own_tiny.model = copy.deepcopy(base)
     go_on_from(attach(own_tiny, CONFIG, seed=2), tmp_path / "adapter")
@@ -97,3 +100,22 @@ def test_a_night_goes_on_from_an_earlier_one(tiny: LanguageModel, own_tiny: Lang
             go_on_from(peft, tmp_path / "adapter")
     with pytest.raises(ModelError, match="no adapter in"):
         go_on_from(peft, tmp_path / "absent")
+
+
+SAVED = """
+from pathlib import Path
+from tests.language.tiny import tiny_language_model
+from pipeline.config.language import LoraConfig
+from pipeline.language.adapter import attach, save_adapter
+save_adapter(attach(tiny_language_model(), LoraConfig(first_layer=2, rank=4), seed=3), Path("{folder}"))
+"""
+
+
+def test_the_same_adapter_gives_the_same_files_in_every_process(tmp_path: Path) -> None:
+    """PEFT keeps the names of adapted matrices in a set, whose order depends on the process's hash seed."""
+    for seed in ("1", "2"):
+        code = SAVED.format(folder=tmp_path / seed)
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path(__file__).parents[2])}
+        subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+    first, second = ({f.name: f.read_bytes() for f in sorted((tmp_path / seed).iterdir())} for seed in ("1", "2"))
+    assert first == second and {"adapter_config.json", "adapter_model.safetensors"} <= first.keys()

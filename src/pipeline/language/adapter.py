@@ -15,11 +15,13 @@ from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_
 from peft.tuners.lora import Linear
 from safetensors.torch import load_file
 
+from pipeline.artifacts import read_json, write_json
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
 from pipeline.language.models import LanguageModel
 
 WEIGHTS = "adapter_model.safetensors"
+CONFIG = "adapter_config.json"
 
 
 @contextmanager
@@ -73,6 +75,14 @@ def go_on_from(adapted: PeftModel, folder: Path) -> None:
             "a night that continues it needs its settings; set fresh=true to begin from the base"
         )
     set_peft_model_state_dict(adapted, earlier)
+
+
+def save_adapter(adapted: PeftModel, folder: Path) -> None:
+    """Save weights and configuration; the same adapter gives the same bytes in every process."""
+    adapted.save_pretrained(str(folder))
+    config = read_json(folder / CONFIG)
+    config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in an order of the process's own
+    write_json(folder / CONFIG, config)
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:

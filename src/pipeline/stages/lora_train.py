@@ -100,7 +100,7 @@ def train_adapter(
     Raises:
         TrainingError: There is nothing to learn from, or nothing was learned.
     """
-    from pipeline.language.adapter import attach, b_norm, go_on_from
+    from pipeline.language.adapter import attach, b_norm, go_on_from, save_adapter
     from pipeline.language.curvature import CurvatureAnchor, general_moments
     from pipeline.language.encoding import encode, run_lower
     from pipeline.language.initialisation import start_from_data
@@ -136,7 +136,7 @@ def train_adapter(
 
     steps = trainer.run(on_step)
     require_learning(steps, b_norm(lm.model))
-    peft.save_pretrained(str(folder / "adapter"))
+    save_adapter(peft, folder / "adapter")
     return steps
 
 
