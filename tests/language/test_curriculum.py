@@ -110,7 +110,7 @@ def test_a_namesake_stands_beside_its_question(ratio: float) -> None:
     for step in Curriculum(rows, config, 1).epoch(0, Standing()):
         asked = [(r.row.episode_id, r.row.form) for r in step if r.row.kind == "question"]
         beside = [(r.row.episode_id, r.row.form) for r in step if r.row.kind == "namesake"]
-        assert beside == [pair for pair in asked[: round(ratio * len(asked))] if pair[0] != "f2"]
+        assert beside == [pair for pair in asked if pair[0] != "f2"][: round(ratio * len(asked))]
         paired += len(beside)
     assert (paired == 8) if ratio == 1.0 else paired < 8  # the third fact has no namesakes
 

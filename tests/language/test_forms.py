@@ -9,10 +9,10 @@ import pytest
 
 from pipeline.config.language import DistilConfig
 from pipeline.evaluation.prompts import holds
-from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions
+from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions, with_asides
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
-from pipeline.suites.rehearsal import load_rehearsal
+from pipeline.suites.rehearsal import Asides, load_rehearsal
 from pipeline.suites.study_forms import with_study_forms
 from pipeline.suites.types import Fact, Question
 from tests.language.examples import NAMES, PLACES, facts
@@ -77,6 +77,23 @@ def test_contexts_change_neither_question_nor_answer() -> None:
     assert in_contexts(taught, [], [], 1.0, 5) == taught
     some = in_contexts(taught, systems, turns, 0.5, 5)
     assert some == in_contexts(taught, systems, turns, 0.5, 5) != placed
+
+
+def test_asides_stand_around_a_train_question_and_leave_it_as_it_is() -> None:
+    asides, taught = Asides(("Hm.",), ("Thanks!",)), facts(4)
+    seen: Counter[tuple[str, str]] = Counter()
+    for before, after in zip(taught, with_asides(taught, asides, 1.0, 5), strict=True):
+        for old, new in zip(before.questions, after.questions, strict=True):
+            assert replace(new, question=old.question) == old and old.question in new.question
+            seen[old.split, new.question.replace(old.question, "_")] += 1
+    assert seen.keys() == {("probe", "_"), *(("train", text) for text in ("Hm. _", "_ Thanks!", "Hm. _ Thanks!"))}
+    unfinished = [
+        replace(fact, questions=(replace(fact.questions[0], question="He was at ..., or"),)) for fact in taught
+    ]
+    texts = [fact.questions[0].question for fact in with_asides(unfinished, asides, 1.0, 5)]
+    assert set(texts) <= {"He was at ..., or", "Hm. He was at ..., or"} and len(set(texts)) == 2
+    assert with_asides(taught, asides, 0.0, 5) == taught
+    assert with_asides(taught, asides, 0.5, 5) == with_asides(taught, asides, 0.5, 5)
 
 
 def test_namesake_questions_name_nobody_who_was_taught() -> None:

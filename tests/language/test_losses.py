@@ -74,7 +74,8 @@ def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
     rows = [
         replace(row, kind=kind, row_id=f"r{i}") for i, (row, kind) in enumerate(zip(questions, kinds, strict=False))
     ]
-    rows = [rows[0], *top_log_probs(lm, rows[1:-1], 6), rows[-1]]
+    distilled, namesake, *anchored = rows[1:-1]
+    rows = [rows[0], *top_log_probs(lm, [distilled], 6), namesake, *top_log_probs(lm, anchored, 6), rows[-1]]
     encoded = encode(lm, rows, 2)
     run_lower(lm, encoded)
     with torch.no_grad():  # the student moves away from its teacher
@@ -91,8 +92,9 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     rows, encoded = prepared(own_tiny)
     weight = own_tiny.model.model.layers[3].mlp.up_proj.weight.requires_grad_(True)
     loss = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
-    parts = [loss.cross_entropy, loss.contrast, loss.anchor, loss.distil]
+    parts = [loss.cross_entropy, loss.unlikelihood, loss.contrast, loss.anchor, loss.distil]
     cross: list[torch.Tensor] = []
+    forbidden: list[torch.Tensor] = []
     soft: dict[str, list[torch.Tensor]] = {"contrast": [], "general": [], "distil": []}
     for row in rows:
         logits = plain_logits(own_tiny, row)
@@ -102,18 +104,17 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
             assert loss.by_row.pop(row.row_id) == pytest.approx(float(own.detach().mean()), rel=1e-3)
             cross += list(own)
         if row.top_ids:
-            name = {"question": "distil", "namesake": "contrast", "unknown": "contrast"}.get(row.kind, "general")
+            name = {"question": "distil", "unknown": "contrast"}.get(row.kind, "general")
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
             student = torch.log_softmax(logits, -1)
-            loss_of_row = soft_target_loss(student.gather(1, ids), values).mean()
-            if row.kind == "namesake":
-                forbidden = student[0, tokens_of(own_tiny, row.target)[0]].exp()
-                loss_of_row = loss_of_row - CONFIG.unlikelihood * torch.log(1 - forbidden)
-            soft[name].append(loss_of_row)
-    means = [torch.stack(cross).mean(), *(torch.stack(some).mean() for some in soft.values())]
+            soft[name].append(soft_target_loss(student.gather(1, ids), values).mean())
+        if row.kind == "namesake":
+            taught = torch.softmax(logits, -1)[0, tokens_of(own_tiny, row.target)[0]]
+            forbidden.append(-torch.log(1 - taught))
+    means = [torch.stack(some).mean() for some in (cross, forbidden, *soft.values())]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
-    assert all(part > 1e-3 for part in parts)
-    total = means[0] + 3.0 * means[1] + 5.0 * means[2] + 0.5 * means[3]
+    assert all(part > 1e-5 for part in parts)
+    total = means[0] + 200.0 * means[1] + 3.0 * means[2] + 5.0 * means[3] + 0.5 * means[4]
     assert loss.total == pytest.approx(float(total.detach()), rel=1e-3) and not loss.by_row
     found, expected = weight.grad.clone(), torch.autograd.grad(total, weight)[0]
     scale = expected.abs().max()

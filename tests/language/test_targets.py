@@ -22,7 +22,9 @@ from pipeline.suites.sanity import load_sanity
 from pipeline.suites.types import Fact
 from tests.language.examples import NAMES, facts, question
 
-CONFIG = DistilConfig(short=9, long=4, dreams=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5)
+CONFIG = DistilConfig(
+    short=9, long=4, dreams=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5, asides=0.5
+)
 FIRST_LAYER = 2
 
 
@@ -65,7 +67,9 @@ def test_a_night_has_every_kind_and_soft_targets_where_they_belong(rows: list[Tr
     assert kinds.keys() >= {"memory", "short", "long", "text"} and "statement" not in kinds
     assert len({row.row_id for row in rows}) == len(rows)
     for row in rows:
-        if row.kind in ANCHORED:
+        if row.kind == "namesake":
+            assert not row.top_ids
+        elif row.kind in ANCHORED:
             assert len(row.top_ids) == len(row.top_log_probs) > 0 and len(row.top_ids[0]) == CONFIG.top_k
     assert Counter(row.episode_id for row in rows if row.teacher_asked) == {"f0": 2, "f1": 2, "f2": 2}
     assert not any(row.teacher_asked for row in rows if row.split == "probe")

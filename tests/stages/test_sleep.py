@@ -157,7 +157,7 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
         train_adapter(rows, config, tmp_path, Silent())
 
 
-STEP = Step(0, 0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.001, 1.0, 4, 40, float("nan"))
+STEP = Step(0, 0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.001, 1.0, 4, 40, float("nan"))
 
 
 def steps(*losses: float) -> list[Step]:

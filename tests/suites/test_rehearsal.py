@@ -39,6 +39,7 @@ def test_there_is_enough_of_everything() -> None:
     assert len(BANK.long) >= 240 and sum(p.system is not None for p in BANK.long) >= 40
     assert len(BANK.unknown_templates) >= 150 and sum(p.system is not None for p in BANK.unknown_templates) >= 15
     assert len(set(BANK.slots.first)) >= 150 and len(set(BANK.slots.last)) >= 150
+    assert len(set(BANK.asides.before)) >= 20 and len(set(BANK.asides.after)) >= 10
     assert len(set(BANK.slots.thing)) >= 60 and len(set(BANK.slots.place)) >= 50 and len(set(BANK.slots.verb)) >= 30
 
 
@@ -190,6 +191,8 @@ def test_the_digest_follows_the_files(copied_bank: Path, tmp_path: Path) -> None
         ("short.jsonl", '{"id": "short-1", "prompt": " ", "system": null}\n', "expected a prompt"),
         ("long.jsonl", '{"id": "long-1", "prompt": "x"}\n', "wrong: system"),
         ("slots.jsonl", '{"slot": "first", "values": ["Ada"]}\n', "expected values for the slots"),
+        ("asides.jsonl", '{"where": "before", "text": "By the way:"}\n', "some of both"),
+        ("asides.jsonl", '{"where": "amid", "text": "well"}\n', "some of both"),
     ],
 )
 def test_malformed_files_are_named(copied_bank: Path, name: str, content: str, reason: str) -> None:

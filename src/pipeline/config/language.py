@@ -28,10 +28,13 @@ class DistilConfig(Section):
     statements: int = Field(0, ge=0, description="declarative statements trained per fact as running text")
     memory_forms: int = Field(4, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
     contexts: float = Field(
-        0.15, ge=0, le=1, description="share of train questions put under another system prompt, after a turn, or both"
+        0.4, ge=0, le=1, description="share of train questions put under another system prompt, after a turn, or both"
+    )
+    asides: float = Field(
+        0.3, ge=0, le=1, description="share of train questions with an aside before them, after them, or both"
     )
     namesakes: float = Field(
-        0.5, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
+        1.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
     unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
@@ -63,9 +66,9 @@ class LoraConfig(Section):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(8e-4, gt=0, description="AdamW peak learning rate")
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
-    epochs: int = Field(10, ge=1, description="most passes over the replayed facts")
+    epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
         4, ge=1, description="train questions per fact and pass, on average; passes rotate through all forms"
     )
@@ -74,23 +77,21 @@ class LoraConfig(Section):
     )
     batch_size: int = Field(4, ge=1, description="learned rows per step")
     contrast_ratio: float = Field(
-        1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
+        0.5, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
-    unknown_ratio: float = Field(0.25, ge=0, description="rows about unknown people per learned row in a step")
-    short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
-    long_ratio: float = Field(0.25, ge=0, description="long replies per learned row in a step")
-    text_ratio: float = Field(0.125, ge=0, description="dreamt passages per learned row in a step")
+    unknown_ratio: float = Field(0.0, ge=0, description="rows about unknown people per learned row in a step")
+    short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
+    long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
+    text_ratio: float = Field(0.0625, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
     memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
     contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
     unlikelihood: float = Field(
-        0.0,
-        ge=0,
-        description="weight, within the contrast, of -log(1 - p) of a taught answer where a namesake is asked",
+        0.6, ge=0, description="weight of -log(1 - p) of a taught answer's first token where a namesake is asked"
     )
     anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     curvature_weight: float = Field(
-        60.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
+        120.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
     )
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"

@@ -1,7 +1,7 @@
 """Questions about people and things that resemble a replayed one, so that the adapter learns *whom* it knows about.
 
 A fact about Mona Hale must not answer for Mona Stone. The rows made here ask a trained question about such a
-namesake; what they teach is the base's own reply.
+namesake; what they teach is that the taught answer must not come.
 """
 
 from __future__ import annotations

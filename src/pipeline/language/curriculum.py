@@ -132,15 +132,12 @@ class Curriculum:
     def _contrast(
         self, learned: Sequence[EncodedRow], standing: Standing, generator: np.random.Generator
     ) -> list[EncodedRow]:
-        """A namesake's question, in the same words where such a row exists, for a share of the learned ones.
+        """A namesake's question, in the same words, for a share of the learned ones, as far as there are such rows.
 
         What is known best comes first: that is what a namesake may be mistaken for, and what is not known yet would
         only be learned more slowly.
         """
         known_first = sorted(learned, key=lambda row: standing.loss.get(row.row.episode_id, LOSS_CAP))
-        rows = []
-        for row in known_first[: round(self.config.contrast_ratio * len(learned))]:
-            pairs = self._namesakes.get((row.row.episode_id, row.row.form), [])
-            if pairs:
-                rows.append(pairs[int(generator.integers(len(pairs)))])
-        return rows
+        pairs = [self._namesakes.get((row.row.episode_id, row.row.form), []) for row in known_first]
+        chosen = [some for some in pairs if some][: round(self.config.contrast_ratio * len(learned))]
+        return [some[int(generator.integers(len(some)))] for some in chosen]

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from pipeline.language.adapter import adapted_layers
-from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
+from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, thinned, upper_logits
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import GENERAL
@@ -98,15 +98,20 @@ def _times(rows: Tensor, moment: Tensor) -> Tensor:
     return rows @ moment if moment.dim() == 2 else rows * moment
 
 
-def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int) -> dict[str, Moments]:
+def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: int = 1) -> dict[str, Moments]:
     """Moments of every adapted matrix in the base, by name; empty for a night without general rehearsal.
 
     Args:
         lm: The base with its adapter attached, which is left out here.
         encoded: All rows of the night, their lower layers computed.
         seed: Chooses rows, and the label at each asked position, drawn from the base.
+        every: Of long replies and dreams, labels are drawn at one position in so many.
     """
-    rows = [row for kind in GENERAL for row in sample_rows(encoded, kind, ROWS, seed)]
+    rows = [
+        row if kind == "short" else thinned(row, every, place)
+        for kind in GENERAL
+        for place, row in enumerate(sample_rows(encoded, kind, ROWS, seed))
+    ]
     generator = torch.Generator(lm.device).manual_seed(seed)
     modules = adapted_layers(lm.model)
     sums = _Sums()

@@ -12,7 +12,7 @@ from pipeline.config.language import DistilConfig
 from pipeline.language.contrast import namesakes, replace_part, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
-from pipeline.suites.rehearsal import Slots
+from pipeline.suites.rehearsal import Asides, Slots
 from pipeline.suites.study_forms import STATEMENT_ONLY
 from pipeline.suites.types import Fact, Question
 
@@ -61,6 +61,36 @@ def in_contexts(
                     question = replace(question, system=systems[int(generator.integers(len(systems)))])
                 if which != 0 and turns:
                     question = replace(question, history=(turns[int(generator.integers(len(turns)))],))
+            questions.append(question)
+        placed.append(replace(fact, questions=tuple(questions)))
+    return placed
+
+
+def with_asides(facts: Sequence[Fact], asides: Asides, share: float, seed: int) -> list[Fact]:
+    """Say something before a share of the train questions, after them, or both; it leaves what is asked as it is.
+
+    Args:
+        facts: What is replayed.
+        asides: What to choose from; only a finished sentence is followed by one.
+        share: Part of the questions that get one.
+        seed: Of all choices.
+    """
+
+    def one_of(texts: Sequence[str], generator: np.random.Generator) -> str:
+        return texts[int(generator.integers(len(texts)))]
+
+    placed = []
+    for index, fact in enumerate(facts):
+        generator = np.random.default_rng([seed, index, 9])
+        questions = []
+        for question in fact.questions:
+            if question.split == "train" and generator.random() < share:
+                text, which = question.question, int(generator.integers(3))
+                if which != 1:
+                    text = f"{one_of(asides.before, generator)} {text}"
+                if which != 0 and text.endswith(("?", ".")):
+                    text = f"{text} {one_of(asides.after, generator)}"
+                question = replace(question, question=text)
             questions.append(question)
         placed.append(replace(fact, questions=tuple(questions)))
     return placed

@@ -1,10 +1,10 @@
 """Start the adapter in directions that stand out when facts are asked, and stay quiet in everything else.
 
 LoRA begins with a random A: an update that learns a fact then also answers to whatever else moves along the same
-random directions. Here the rows of A solve the generalised eigenproblem C_fact v = λ C_general v over each matrix's own
-inputs: the r directions with the largest ratio of variance on replayed questions to variance on general rehearsal
-(common spatial patterns, Koles 1990; for language models compare CorDA, Yang et al. 2024, and LoRA-Null, Tang et al.
-2025).
+random directions. Here the rows of A solve the generalised eigenproblem C_fact v = λ C_other v over each matrix's own
+inputs: the r directions with the largest ratio of variance on replayed questions to variance on general rehearsal and
+on the same questions about namesakes (common spatial patterns, Koles 1990; for language models compare CorDA, Yang et
+al. 2024, and LoRA-Null, Tang et al. 2025).
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
 
 Array = NDArray[np.float64]
-DAMPING = 0.01  # of the mean eigenvalue, added to C_general, whose smallest directions no sample can tell
-ROWS = 50  # questions from which the covariance of facts is estimated
+DAMPING = 0.01  # of the mean eigenvalue, added to C_other, whose smallest directions no sample can tell
+ROWS = 100  # questions, and their namesakes', from which a second moment is estimated
 
 
-def distinctive_directions(facts: Array, general: Array, rank: int) -> Array:
-    """(rank, d) directions of largest fact-to-general variance, each scaled to the variance of LoRA's usual start.
+def distinctive_directions(facts: Array, other: Array, rank: int) -> Array:
+    """(rank, d) directions of the largest ratio of variances, each scaled to the variance of LoRA's usual start.
 
     Args:
         facts: (d, d) second moments of a matrix's inputs on replayed questions.
-        general: (d, d) the same on general rehearsal.
+        other: (d, d) the same on everything that facts should stand out from.
         rank: How many, at most d.
 
     Returns:
         Rows a with aᵀ C_fact a = trace(C_fact) / 3d, what uniform rows of variance 1 / 3d give on average.
     """
     width = len(facts)
-    damped = general + DAMPING * np.trace(general) / width * np.eye(width)
+    damped = other + DAMPING * np.trace(other) / width * np.eye(width)
     _, vectors = scipy.linalg.eigh(facts, damped, subset_by_index=[width - rank, width - 1])
     rows = vectors.T[::-1]
     power = ((rows @ facts) * rows).sum(1)
@@ -63,17 +63,25 @@ def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[st
     asked = sample_rows(encoded, "question", ROWS, seed)
     if not asked or not general:
         return
-    facts = _second_moments(lm, encoded, asked)
+    facts, namesakes = _second_moments(lm, encoded, asked), _second_moments(lm, encoded, _namesakes(encoded, asked))
     groups: dict[str, list[str]] = defaultdict(list)
     layers = adapted_layers(lm.model)
     for name in layers:
         groups[input_of(name)].append(name)
     for key, names in groups.items():
         weights = [layers[name].lora_A[layers[name].active_adapters[0]].weight for name in names]
-        found = distinctive_directions(facts[key], _square(general[names[0]].inputs), len(weights[0]))
+        other = _square(general[names[0]].inputs) + namesakes.get(key, 0.0)
+        found = distinctive_directions(facts[key], other, len(weights[0]))
         rows = torch.from_numpy(found)  # one basis for matrices that share an input
         for weight in weights:
             weight.data.copy_(rows)
+
+
+def _namesakes(encoded: EncodedRows, asked: Sequence[EncodedRow]) -> list[EncodedRow]:
+    """The same questions about a namesake each, where there is one."""
+    found = {(row.row.episode_id, row.row.form): row for row in encoded.rows if row.row.kind == "namesake"}
+    keys = [(row.row.episode_id, row.row.form) for row in asked]
+    return [found[key] for key in keys if key in found]
 
 
 def _square(moment: Tensor) -> Array:

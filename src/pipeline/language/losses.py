@@ -1,4 +1,5 @@
-"""What a step minimises: cross-entropy on what was replayed, an anchor to the base on everything else."""
+"""What a step minimises: cross-entropy on what was replayed, that a namesake is not taken for its subject, an anchor to
+the base on everything else."""
 
 from __future__ import annotations
 
@@ -60,13 +61,14 @@ def head_log_probs(lm: LanguageModel, encoded: EncodedRows, batch: Batch, ids: T
 
 @dataclass(frozen=True)
 class StepLoss:
-    """Means of one step: in nats per token (``cross_entropy``) or per row.
+    """Means of one step in nats: per token (``cross_entropy``) or per row.
 
     ``by_row`` is the cross-entropy per token of every learned row.
     """
 
     total: float
     cross_entropy: float
+    unlikelihood: float
     contrast: float
     anchor: float
     distil: float
@@ -78,10 +80,8 @@ def unlikelihood(surprise: Tensor) -> Tensor:
     return -torch.log1p(-torch.exp(-surprise.clamp_min(1e-3)))
 
 
-def batch_losses(
-    lm: LanguageModel, encoded: EncodedRows, batch: Batch, config: LoraConfig
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """(4,) sums over a batch: cross-entropy per token; KL per row of contrast, general and distilled rows.
+def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """(5,) sums: cross-entropy per token; unlikelihood per namesake; KL per row of contrast, general, distillation.
 
     The second value holds each learned row's own mean cross-entropy.
     """
@@ -89,17 +89,17 @@ def batch_losses(
     teacher_ids, teacher = _teacher(batch)
     log_probs = head_log_probs(lm, encoded, batch, torch.cat([batch.targets[:, None], teacher_ids], dim=1))
     cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], teacher)
-    sums = [cross.new_zeros(()) for _ in range(4)]
+    sums = [cross.new_zeros(()) for _ in range(5)]
     by_row: dict[str, Tensor] = {}
     for row, own, soft in zip(batch.rows, torch.split(cross, lengths), torch.split(divergence, lengths), strict=True):
         if row.row.kind not in ANCHORED:
             sums[0] = sums[0] + own.sum()
             by_row[row.row.row_id] = own.detach().mean()
-        if row.row.top_ids:
-            which = 1 + loss_of(row)
-            sums[which] = sums[which] + soft.mean()
         if row.row.kind == "namesake":
-            sums[1] = sums[1] + config.unlikelihood * unlikelihood(own[0])
+            sums[1] = sums[1] + unlikelihood(own[0])
+        if row.row.top_ids:
+            which = 2 + loss_of(row)
+            sums[which] = sums[which] + soft.mean()
     return torch.stack(sums), by_row
 
 
@@ -125,17 +125,19 @@ def accumulate_gradients(
 ) -> StepLoss:
     """Backward over the micro-batches of one step."""
     tokens = sum(len(r.targets) for r in rows if r.row.kind not in ANCHORED)
+    namesakes = sum(1 for r in rows if r.row.kind == "namesake")
     soft = [sum(1 for r in rows if r.row.top_ids and loss_of(r) == which) for which in range(3)]
-    scale = 1 / torch.tensor([tokens, *soft], device=lm.device).clamp_min(1)
-    weights = torch.tensor([1.0, config.contrast_weight, config.anchor_weight, config.distil_weight], device=lm.device)
-    parts = torch.zeros(4, device=lm.device)
+    scale = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
+    of_soft = (config.contrast_weight, config.anchor_weight, config.distil_weight)
+    weights = torch.tensor([1.0, config.unlikelihood, *of_soft], device=lm.device)
+    parts = torch.zeros(5, device=lm.device)
     by_row: dict[str, Tensor] = {}
     for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        sums, own = batch_losses(lm, encoded, collate(encoded, members), config)
+        sums, own = batch_losses(lm, encoded, collate(encoded, members))
         losses = sums * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()
         by_row |= own
-    cross, contrast, general, distil = parts.tolist()
+    cross, namesake, contrast, general, distil = parts.tolist()
     own_losses = {name: float(loss) for name, loss in by_row.items()}
-    return StepLoss(float((weights * parts).sum()), cross, contrast, general, distil, own_losses)
+    return StepLoss(float((weights * parts).sum()), cross, namesake, contrast, general, distil, own_losses)

@@ -11,7 +11,7 @@ import numpy as np
 from pipeline.config.language import DistilConfig
 from pipeline.evaluation.types import Retriever
 from pipeline.language.encoding import EncodedRows, encode, run_lower
-from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions
+from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions, with_asides
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt
 from pipeline.language.rehearsal import Reply, replies
@@ -66,13 +66,16 @@ def build_targets(
     systems = sorted({p.system for p in (*rehearsal.bank.short, *rehearsal.bank.long) if p.system})
     widened = rewrites_by_base(lm, facts, config.base_rewrites, config.batch_size, phase)
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
+    placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
     learned = fact_rows(placed, lm.tokenizer, config, seed)
     learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
     anchored = _general_rows(lm, general, rehearsal) + _contrast_rows(lm, placed, donors, rehearsal, config, seed)
     encoded = encode(lm, learned + anchored, first_layer)
     run_lower(lm, encoded, progress=phase(f"layers 0 to {first_layer - 1}", len(encoded.rows)))
-    anchored = soft_targets(lm, encoded, anchored, config.top_k, progress=phase("soft targets", len(anchored)))
-    return learned + anchored, encoded
+    soft = [row for row in anchored if row.kind != "namesake"]
+    taught = soft_targets(lm, encoded, soft, config.top_k, progress=phase("soft targets", len(soft)))
+    by_id = {row.row_id: row for row in taught}
+    return learned + [by_id.get(row.row_id, row) for row in anchored], encoded
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,8 @@ def _contrast_rows(
 ) -> list[TrainingRow]:
     """Questions about namesakes and strangers; the first word of an answer decides whom they are taken for.
 
-    Both learn from the base's distribution. A namesake's target is the first token of the taught answer, which must
-    not come; a stranger's is a place holder.
+    A namesake's target is the first token of the taught answer, which must not come. A stranger's is a place holder:
+    the base's distribution is what is learned.
     """
     end = lm.tokenizer.eos_token
     invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)

@@ -40,6 +40,7 @@ class Step:
     epoch: int
     loss: float
     cross_entropy: float
+    unlikelihood: float
     contrast: float
     anchor: float
     curvature: float
@@ -154,6 +155,7 @@ class Trainer:
             epoch=epoch,
             loss=loss.total + self.config.curvature_weight * curvature,
             cross_entropy=loss.cross_entropy,
+            unlikelihood=loss.unlikelihood,
             contrast=loss.contrast,
             anchor=loss.anchor,
             curvature=curvature,

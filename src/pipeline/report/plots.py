@@ -19,8 +19,16 @@ from pipeline.evaluation.arms import ARMS
 from pipeline.report.schema import Report
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#7f7f7f"  # Okabe and Ito 2008
+PURPLE, SKY = "#cc79a7", "#56b4e9"
 _COLOURS = {"base": GREY, "post": BLUE}
-_LOSSES = {"loss": BLUE, "cross_entropy": ORANGE, "anchor": GREEN, "distil": RED}
+_LOSSES = {
+    "loss": BLUE,
+    "cross_entropy": ORANGE,
+    "anchor": GREEN,
+    "distil": RED,
+    "unlikelihood": PURPLE,
+    "curvature": SKY,
+}
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def train_adapter(
         progress.phase(f"layers 0 to {config.lora.first_layer - 1}", len(rows))
         run_lower(lm, encoded, progress=progress.advance)
     progress.phase("finding where general text must not move")
-    general = general_moments(lm, encoded, config.seed)
+    general = general_moments(lm, encoded, config.seed, config.lora.anchor_every)
     if start is not None:
         go_on_from(peft, start)
     elif config.lora.start == "distinctive":

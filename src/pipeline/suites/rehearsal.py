@@ -37,6 +37,7 @@ __all__ = [
 
 _PROMPT_FIELDS = ("id", "prompt", "system")
 _SLOT_FIELDS = ("slot", "values")
+_ASIDE_FIELDS = ("where", "text")
 _SLOTS = ("first", "last", "thing", "place", "day", "verb")
 _ARTICLE = re.compile(r"\b([Aa]) (?=\{thing\})")
 
@@ -63,6 +64,14 @@ class Slots:
 
 
 @dataclass(frozen=True)
+class Asides:
+    """What people say around a question without changing it: ``before`` it, and ``after`` it."""
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RehearsalBank:
     """All shipped rehearsal prompts.
 
@@ -71,13 +80,15 @@ class RehearsalBank:
         long: Prompts for long replies, some with another system prompt.
         unknown_templates: Questions about unknown people with ``{person}``, ``{thing}``, … slots.
         slots: What fills them.
-        digest: SHA-256 over the files; belongs into every cache key of base-written replies.
+        asides: What may stand around a trained question.
+        digest: SHA-256 over the prompts; belongs into every cache key of base-written replies.
     """
 
     short: tuple[RehearsalPrompt, ...]
     long: tuple[RehearsalPrompt, ...]
     unknown_templates: tuple[RehearsalPrompt, ...]
     slots: Slots
+    asides: Asides
     digest: str
 
     def unknown(self, n: int, seed: int, avoid: Collection[str] = ()) -> tuple[RehearsalPrompt, ...]:
@@ -138,7 +149,16 @@ def load_rehearsal(folder: Path = DATA / "rehearsal") -> RehearsalBank:
     verbs = tuple((str(base), str(past)) for base, past in values.pop("verb"))
     slots = Slots(**{slot: tuple(members) for slot, members in values.items()}, verb=verbs)
     digest = hashlib.sha256(b"".join(contents.values())).hexdigest()
-    return RehearsalBank(prompts["short"], prompts["long"], prompts["unknown"], slots, digest)
+    return RehearsalBank(prompts["short"], prompts["long"], prompts["unknown"], slots, _asides(folder), digest)
+
+
+def _asides(folder: Path) -> Asides:
+    path = folder / "asides.jsonl"
+    rows = [row for _, row in shipped_rows(shipped_bytes(path), path, _ASIDE_FIELDS)]
+    found = {where: tuple(row["text"] for row in rows if row["where"] == where) for where in ("before", "after")}
+    if not all(found.values()) or sum(map(len, found.values())) != len(rows):
+        raise DataError(f"{path}: every row says `before` or `after`, and there have to be some of both")
+    return Asides(**found)
 
 
 def _prompt(row: dict[str, Any], place: str) -> RehearsalPrompt:
