@@ -113,8 +113,9 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
             forbidden.append(-torch.log(1 - taught))
     means = [torch.stack(some).mean() for some in (cross, forbidden, *soft.values())]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
-    assert all(part > 1e-5 for part in parts)
-    total = means[0] + 200.0 * means[1] + 3.0 * means[2] + 5.0 * means[3] + 0.5 * means[4]
+    weights = (1.0, CONFIG.unlikelihood, CONFIG.contrast_weight, CONFIG.anchor_weight, CONFIG.distil_weight)
+    assert all(weight * part > 1e-3 for weight, part in zip(weights, parts, strict=True))
+    total = torch.stack([weight * mean for weight, mean in zip(weights, means, strict=True)]).sum()
     assert loss.total == pytest.approx(float(total.detach()), rel=1e-3) and not loss.by_row
     found, expected = weight.grad.clone(), torch.autograd.grad(total, weight)[0]
     scale = expected.abs().max()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -49,21 +49,18 @@ def in_contexts(
         share: Part of the questions without a context of their own that get one.
         seed: Of all choices.
     """
-    placed = []
-    for index, fact in enumerate(facts):
-        generator = np.random.default_rng([seed, index, 2])
-        questions = []
-        for question in fact.questions:
-            plain = question.split == "train" and question.system is None and not question.history
-            if plain and generator.random() < share:
-                which = int(generator.integers(3))
-                if which != 1 and systems:
-                    question = replace(question, system=systems[int(generator.integers(len(systems)))])
-                if which != 0 and turns:
-                    question = replace(question, history=(turns[int(generator.integers(len(turns)))],))
-            questions.append(question)
-        placed.append(replace(fact, questions=tuple(questions)))
-    return placed
+
+    def place(question: Question, generator: np.random.Generator) -> Question:
+        plain = question.system is None and not question.history
+        if plain and generator.random() < share:
+            which = int(generator.integers(3))
+            if which != 1 and systems:
+                question = replace(question, system=systems[int(generator.integers(len(systems)))])
+            if which != 0 and turns:
+                question = replace(question, history=(turns[int(generator.integers(len(turns)))],))
+        return question
+
+    return _with_train_questions(facts, place, (seed, 2))
 
 
 def with_asides(facts: Sequence[Fact], asides: Asides, share: float, seed: int) -> list[Fact]:
@@ -79,21 +76,30 @@ def with_asides(facts: Sequence[Fact], asides: Asides, share: float, seed: int) 
     def one_of(texts: Sequence[str], generator: np.random.Generator) -> str:
         return texts[int(generator.integers(len(texts)))]
 
-    placed = []
+    def place(question: Question, generator: np.random.Generator) -> Question:
+        if generator.random() >= share:
+            return question
+        text, which = question.question, int(generator.integers(3))
+        if which != 1:
+            text = f"{one_of(asides.before, generator)} {text}"
+        if which != 0 and text.endswith(("?", ".")):
+            text = f"{text} {one_of(asides.after, generator)}"
+        return replace(question, question=text)
+
+    return _with_train_questions(facts, place, (seed, 9))
+
+
+def _with_train_questions(
+    facts: Sequence[Fact], change: Callable[[Question, np.random.Generator], Question], key: tuple[int, int]
+) -> list[Fact]:
+    """Change every train question; each fact draws from a generator of its own, of (seed, purpose)."""
+    seed, purpose = key
+    changed = []
     for index, fact in enumerate(facts):
-        generator = np.random.default_rng([seed, index, 9])
-        questions = []
-        for question in fact.questions:
-            if question.split == "train" and generator.random() < share:
-                text, which = question.question, int(generator.integers(3))
-                if which != 1:
-                    text = f"{one_of(asides.before, generator)} {text}"
-                if which != 0 and text.endswith(("?", ".")):
-                    text = f"{text} {one_of(asides.after, generator)}"
-                question = replace(question, question=text)
-            questions.append(question)
-        placed.append(replace(fact, questions=tuple(questions)))
-    return placed
+        generator = np.random.default_rng([seed, index, purpose])
+        questions = tuple(change(q, generator) if q.split == "train" else q for q in fact.questions)
+        changed.append(replace(fact, questions=questions))
+    return changed
 
 
 def _memory_rows(
