@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.config.language import LoraConfig
 from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.encoding import EncodedRow, EncodedRows
-from pipeline.language.rows import ANCHORED, GENERAL, Kind, TrainingRow
+from pipeline.language.rows import GENERAL, UNTAUGHT, Kind, TrainingRow
 from pipeline.suites.types import Split
 
 
@@ -77,7 +77,7 @@ def test_standing_fades() -> None:
     assert standing.loss == pytest.approx({"a": 0.3 * 3.0 + 0.7 * 1.0, "b": 1.0})
 
 
-@pytest.mark.parametrize("kind", ["unknown", "short", "long", "text"])
+@pytest.mark.parametrize("kind", ["short", "long", "text"])
 def test_every_step_gets_its_share_of_rehearsal_in_turn(kind: Kind) -> None:
     config = LoraConfig(batch_size=4, forms_per_epoch=4, **{f"{kind}_ratio": 0.5})
     rows = encoded(("question", "train", 3, 4), (kind, "train", 1, 9))
@@ -137,7 +137,7 @@ def test_memory_prompts_come_together() -> None:
 def test_without_rehearsal_only_facts_are_learned() -> None:
     rows = encoded(("question", "train", 2, 3))
     plan = Curriculum(rows, LoraConfig(), 1).epoch(0, Standing())
-    assert plan and not any(row.row.kind in ANCHORED for step in plan for row in step)
+    assert plan and not any(row.row.kind in UNTAUGHT for step in plan for row in step)
     empty = Curriculum(encoded(("short", "train", 1, 3), ("question", "probe", 1, 3)), LoraConfig(), 1)
     assert empty.epoch(0, Standing()) == [] and empty.steps_per_epoch == 0
 

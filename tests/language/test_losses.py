@@ -12,13 +12,19 @@ from hypothesis import strategies as st
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import EncodedRows, encode, run_lower
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, soft_target_loss, unlikelihood
+from pipeline.language.losses import (
+    MICRO_BATCH_TOKENS,
+    accumulate_gradients,
+    likelihood,
+    soft_target_loss,
+    unlikelihood,
+)
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import Kind, TrainingRow
 from pipeline.language.teacher import top_log_probs
 from tests.language.examples import plain_logits, question_rows, tokens_of
 
-CONFIG = LoraConfig(contrast_weight=3.0, unlikelihood=200.0, anchor_weight=5.0, distil_weight=0.5)
+CONFIG = LoraConfig(unlikelihood=200.0, anchor_weight=5.0, distil_weight=0.5)
 
 
 def log_probs(seed: int, rows: int = 5, vocabulary: int = 12, scale: float = 2.0) -> torch.Tensor:
@@ -56,21 +62,32 @@ def test_a_student_that_agrees_loses_nothing_and_gets_no_gradient() -> None:
     assert abs(float(loss.detach())) < 1e-5 and logits.grad is not None and float(logits.grad.abs().max()) < 1e-5
 
 
-def test_unlikelihood_is_finite_and_pushes_a_certain_token_down() -> None:
-    surprise = torch.tensor([0.0, 0.5, 30.0], requires_grad=True)
-    loss = unlikelihood(surprise)
-    assert loss.tolist() == pytest.approx(
-        [-math.log(1 - math.exp(-0.001)), -math.log(1 - math.exp(-0.5)), 0.0], abs=1e-4
-    )
+def test_unlikelihood_is_finite_and_pushes_a_likely_token_down() -> None:
+    surprise = torch.tensor([0.0, 0.01, 0.5, 30.0], requires_grad=True)
+    loss = unlikelihood(surprise, 0.0)
+    expected = [-math.log(1 - math.exp(-s)) for s in (1e-5, 0.01, 0.5)]
+    assert loss.tolist() == pytest.approx([*expected, 0.0], abs=1e-2)
     loss.sum().backward()
-    assert surprise.grad is not None and surprise.grad[1] < 0  # less likely is better
-    assert abs(float(surprise.grad[2])) < 1e-6  # and a token that is unlikely already is left alone
+    assert surprise.grad is not None and surprise.grad[1] < surprise.grad[2] < 0  # less likely is better
+    assert abs(float(surprise.grad[3])) < 1e-6  # and a token that is unlikely already is left alone
+
+
+@given(st.lists(st.floats(-8, 8), min_size=3, max_size=6), st.floats(0, 5))
+def test_a_margin_is_a_handicap_of_the_logit(values: list[float], margin: float) -> None:
+    logits = torch.tensor(values)
+    surprise = -torch.log_softmax(logits, -1)[0]
+    lower, higher = logits.clone(), logits.clone()
+    lower[0], higher[0] = logits[0] - margin, logits[0] + margin
+    wanted = -torch.log_softmax(lower, -1)[0]
+    forbidden = torch.logsumexp(higher, -1) - torch.logsumexp(higher[1:], -1)
+    assert likelihood(surprise, margin).item() == pytest.approx(wanted.item(), rel=0.02, abs=1e-4)
+    assert unlikelihood(surprise, margin).item() == pytest.approx(forbidden.item(), rel=0.02, abs=1e-4)
 
 
 def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
     """Rows of every loss: plain and distilled questions, contrast, general; other text than the teacher's own."""
     questions = [row for row in question_rows(lm, 3) if row.split == "train"]
-    kinds: list[Kind] = ["question", "question", "namesake", "unknown", "short", "text", "memory"]
+    kinds: list[Kind] = ["question", "question", "namesake", "short", "long", "text", "memory"]
     rows = [
         replace(row, kind=kind, row_id=f"r{i}") for i, (row, kind) in enumerate(zip(questions, kinds, strict=False))
     ]
@@ -84,6 +101,13 @@ def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
     return rows, encoded
 
 
+def shifted(logits: torch.Tensor, token: int, by: float) -> torch.Tensor:
+    """``by`` at a token of the first position, 0 elsewhere."""
+    found = torch.zeros_like(logits)
+    found[0, token] = by
+    return found
+
+
 @pytest.mark.parametrize("micro", [1, 50, 4000])
 def test_a_step_is_the_weighted_sum_of_its_parts(
     own_tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch, micro: int
@@ -92,28 +116,30 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     rows, encoded = prepared(own_tiny)
     weight = own_tiny.model.model.layers[3].mlp.up_proj.weight.requires_grad_(True)
     loss = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
-    parts = [loss.cross_entropy, loss.unlikelihood, loss.contrast, loss.anchor, loss.distil]
+    parts = [loss.cross_entropy, loss.unlikelihood, loss.anchor, loss.distil]
     cross: list[torch.Tensor] = []
     forbidden: list[torch.Tensor] = []
-    soft: dict[str, list[torch.Tensor]] = {"contrast": [], "general": [], "distil": []}
+    soft: dict[str, list[torch.Tensor]] = {"general": [], "distil": []}
     for row in rows:
         logits = plain_logits(own_tiny, row)
         if row.kind in ("question", "memory"):
             targets = torch.tensor(tokens_of(own_tiny, row.target))
             own = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
             assert loss.by_row.pop(row.row_id) == pytest.approx(float(own.detach().mean()), rel=1e-3)
-            cross += list(own)
+            handicapped = logits - shifted(logits, int(targets[0]), CONFIG.margin if row.kind == "question" else 0.0)
+            cross += list(torch.nn.functional.cross_entropy(handicapped, targets, reduction="none"))
         if row.top_ids:
-            name = {"question": "distil", "unknown": "contrast"}.get(row.kind, "general")
+            name = "distil" if row.kind == "question" else "general"
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
             student = torch.log_softmax(logits, -1)
             soft[name].append(soft_target_loss(student.gather(1, ids), values).mean())
         if row.kind == "namesake":
-            taught = torch.softmax(logits, -1)[0, tokens_of(own_tiny, row.target)[0]]
+            first = tokens_of(own_tiny, row.target)[0]
+            taught = torch.softmax(logits + shifted(logits, first, CONFIG.margin), -1)[0, first]
             forbidden.append(-torch.log(1 - taught))
     means = [torch.stack(some).mean() for some in (cross, forbidden, *soft.values())]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
-    weights = (1.0, CONFIG.unlikelihood, CONFIG.contrast_weight, CONFIG.anchor_weight, CONFIG.distil_weight)
+    weights = (1.0, CONFIG.unlikelihood, CONFIG.anchor_weight, CONFIG.distil_weight)
     assert all(weight * part > 1e-3 for weight, part in zip(weights, parts, strict=True))
     total = torch.stack([weight * mean for weight, mean in zip(weights, means, strict=True)]).sum()
     assert loss.total == pytest.approx(float(total.detach()), rel=1e-3) and not loss.by_row

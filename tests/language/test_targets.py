@@ -15,16 +15,14 @@ from pipeline.config.language import DistilConfig
 from pipeline.evaluation.prompts import holds
 from pipeline.evaluation.types import Memory
 from pipeline.language.models import LanguageModel
-from pipeline.language.rows import ANCHORED, TrainingRow
+from pipeline.language.rows import GENERAL, UNTAUGHT, TrainingRow
 from pipeline.language.targets import Rehearsal, build_targets, control_rows, count_kinds, teacher_share
 from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.sanity import load_sanity
 from pipeline.suites.types import Fact
 from tests.language.examples import NAMES, facts, question
 
-CONFIG = DistilConfig(
-    short=9, long=4, dreams=4, unknown=5, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5, asides=0.5
-)
+CONFIG = DistilConfig(short=9, long=4, dreams=4, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5, asides=0.5)
 FIRST_LAYER = 2
 
 
@@ -63,13 +61,13 @@ def rows(
 
 def test_a_night_has_every_kind_and_soft_targets_where_they_belong(rows: list[TrainingRow]) -> None:
     kinds = count_kinds(rows)
-    assert kinds["question"] == 12 and kinds["namesake"] == 18 and kinds["unknown"] == 5
+    assert kinds["question"] == 12 and kinds["namesake"] == 18
     assert kinds.keys() >= {"memory", "short", "long", "text"} and "statement" not in kinds
     assert len({row.row_id for row in rows}) == len(rows)
     for row in rows:
         if row.kind == "namesake":
             assert not row.top_ids
-        elif row.kind in ANCHORED:
+        elif row.kind in UNTAUGHT:
             assert len(row.top_ids) == len(row.top_log_probs) > 0 and len(row.top_ids[0]) == CONFIG.top_k
     assert Counter(row.episode_id for row in rows if row.teacher_asked) == {"f0": 2, "f1": 2, "f2": 2}
     assert not any(row.teacher_asked for row in rows if row.split == "probe")
@@ -80,7 +78,7 @@ def test_a_night_has_every_kind_and_soft_targets_where_they_belong(rows: list[Tr
 
 def test_what_is_not_a_fact_names_nobody_who_was_taught(rows: list[TrainingRow]) -> None:
     for row in rows:
-        if row.kind in ANCHORED:
+        if row.kind in UNTAUGHT:
             assert not any(holds(row.prompt, name) for name in NAMES), row.prompt
 
 
@@ -126,5 +124,5 @@ def test_format_only_teaches_words_of_the_right_kind_about_others(rows: list[Tra
     assert len(asked) == 18 and not any(row.kind in ("namesake", "memory") for row in made)
     assert {row.target for row in asked} <= {"harbour<|im_end|>", "tannery<|im_end|>", "quarry<|im_end|>"}
     assert not any(holds(row.prompt, name) for row in asked for name in NAMES) and not any(row.top_ids for row in asked)
-    kept = [row for row in rows if row.kind in ("short", "long", "text", "unknown")]
-    assert [row for row in made if row.kind in ANCHORED] == kept
+    kept = [row for row in rows if row.kind in GENERAL]
+    assert [row for row in made if row.kind in UNTAUGHT] == kept

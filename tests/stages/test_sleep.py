@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from pipeline.artifacts import StageResult, read_table
 from pipeline.errors import TrainingError
-from pipeline.language.rows import ANCHORED, TrainingRow
+from pipeline.language.rows import UNTAUGHT, TrainingRow
 from pipeline.language.training import Step
 from pipeline.progress import Silent
 from pipeline.sessions.champion import Champion
@@ -27,9 +27,9 @@ from tests.stages.examples import surprise
 from tests.stores.examples import BagOfWords
 
 SETTINGS = (
-    "suite.n=4", "suite.profile=easy", "distil.short=8", "distil.long=2", "distil.unknown=4", "distil.dreams=3",
+    "suite.n=4", "suite.profile=easy", "distil.short=8", "distil.long=2", "distil.dreams=3",
     "lora.first_layer=2", "lora.rank=4", "lora.epochs=3", "lora.batch_size=4", "lora.forms_per_epoch=2",
-    "lora.checkpoint_steps=1", "lora.learning_rate=0.01", "lora.anchor_weight=0.1", "lora.contrast_weight=0.1",
+    "lora.checkpoint_steps=1", "lora.learning_rate=0.01", "lora.anchor_weight=0.1", "lora.unlikelihood=0.1",
 )  # fmt: skip
 STAGES = ("teach", "persist_store", "replay_sample", "sleep_distil", "lora_train")
 
@@ -82,7 +82,7 @@ def test_targets_hold_every_replayed_fact_and_no_test_question(night: Night) -> 
     suite = read_suite(found["teach"].path)
     assert {row.episode_id for row in rows if row.kind == "question"} == {fact.id for fact in suite.taught}
     asked = [q.question for q in read_questions(found["teach"].path, "test")]
-    assert asked and not any(question in row.prompt for row in rows for question in asked if row.kind not in ANCHORED)
+    assert asked and not any(question in row.prompt for row in rows for question in asked if row.kind not in UNTAUGHT)
     metrics = result.metrics
     assert metrics["rows"] == len(rows) == sum(metrics["kinds"].values())
     assert metrics["retrieval"]["requests"] == sum(row.teacher_asked for row in rows) > 0

@@ -34,9 +34,8 @@ class DistilConfig(Section):
         0.3, ge=0, le=1, description="share of train questions with an aside before them, after them, or both"
     )
     namesakes: float = Field(
-        1.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
+        2.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
-    unknown: int = Field(100, ge=0, description="questions about unknown people, answered as the base does")
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
     dreams: int = Field(
@@ -66,7 +65,7 @@ class LoraConfig(Section):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(1e-3, gt=0, description="AdamW peak learning rate")
+    learning_rate: float = Field(9e-4, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
@@ -77,21 +76,25 @@ class LoraConfig(Section):
     )
     batch_size: int = Field(4, ge=1, description="learned rows per step")
     contrast_ratio: float = Field(
-        0.5, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
+        1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
-    unknown_ratio: float = Field(0.0, ge=0, description="rows about unknown people per learned row in a step")
     short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.0625, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
-    memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
-    contrast_weight: float = Field(1.0, ge=0, description="weight of KL(base || student) on rows about unknown people")
+    memory_every: int = Field(24, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    margin: float = Field(
+        2.0,
+        ge=0,
+        description="logits taken from the first token of an answer where it is learned, and added where a namesake "
+        "is asked: right by less than this is not right enough",
+    )
     unlikelihood: float = Field(
         0.6, ge=0, description="weight of -log(1 - p) of a taught answer's first token where a namesake is asked"
     )
     anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     curvature_weight: float = Field(
-        120.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
+        160.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
     )
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"

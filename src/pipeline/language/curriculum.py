@@ -105,7 +105,6 @@ class Curriculum:
         """What a step trains beside its learned rows."""
         config, rows = self.config, self._contrast(learned, standing, generator)
         ratios: tuple[tuple[Kind, float], ...] = (
-            ("unknown", config.unknown_ratio),
             ("short", config.short_ratio),
             ("long", config.long_ratio),
             ("text", config.text_ratio),

@@ -55,7 +55,7 @@ class _Term:
 
 
 class CurvatureAnchor:
-    """The quadratic form of a night.
+    """The quadratic form of a night; its large products run in the model's number format.
 
     Args:
         lm: The base with its adapter attached.
@@ -69,8 +69,9 @@ class CurvatureAnchor:
         for name, module in adapted_layers(lm.model).items() if moments else ():
             (adapter,) = module.active_adapters
             a, b = module.lora_A[adapter].weight, module.lora_B[adapter].weight
-            term = _Term(a, b, module.scaling[adapter] ** 2, moments[name].outputs)
-            self._groups.setdefault(input_of(name), (moments[name].inputs, []))[1].append(term)
+            inputs, outputs = (moment.to(lm.dtype) for moment in (moments[name].inputs, moments[name].outputs))
+            group = self._groups.setdefault(input_of(name), (inputs, []))
+            group[1].append(_Term(a, b, module.scaling[adapter] ** 2, outputs))
 
     @torch.no_grad()
     def add_gradients(self, weight: float) -> float:
@@ -95,7 +96,8 @@ def _accumulate(parameter: Tensor, gradient: Tensor, weight: float) -> None:
 
 
 def _times(rows: Tensor, moment: Tensor) -> Tensor:
-    return rows @ moment if moment.dim() == 2 else rows * moment
+    rounded = rows.to(moment.dtype)
+    return (rounded @ moment if moment.dim() == 2 else rounded * moment).to(rows.dtype)
 
 
 def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: int = 1) -> dict[str, Moments]:

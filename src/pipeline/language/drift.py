@@ -15,7 +15,7 @@ from pipeline.language.rows import TrainingRow
 from pipeline.suites.drift_text import DriftText
 from pipeline.suites.types import Question
 
-BATCH_TOKENS = 1024
+BATCH_TOKENS = 512
 
 
 def drift_rows(lm: LanguageModel, texts: Sequence[DriftText], tokens: int | None) -> list[TrainingRow]:

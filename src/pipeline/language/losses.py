@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import softplus
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches, collate, upper_hidden
 from pipeline.language.models import LanguageModel
-from pipeline.language.rows import ANCHORED, CONTRAST, GENERAL
+from pipeline.language.rows import GENERAL, UNTAUGHT
 
 MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}  # tokens per backward pass: a whole step, unless it is a large one
 
@@ -61,7 +62,7 @@ def head_log_probs(lm: LanguageModel, encoded: EncodedRows, batch: Batch, ids: T
 
 @dataclass(frozen=True)
 class StepLoss:
-    """Means of one step in nats: per token (``cross_entropy``) or per row.
+    """Means of one step in nats: per token (``cross_entropy``, the first token's with its margin) or per row.
 
     ``by_row`` is the cross-entropy per token of every learned row.
     """
@@ -69,19 +70,34 @@ class StepLoss:
     total: float
     cross_entropy: float
     unlikelihood: float
-    contrast: float
     anchor: float
     distil: float
     by_row: dict[str, float]
 
 
-def unlikelihood(surprise: Tensor) -> Tensor:
-    """−log(1 − p) of a token that must not come, from its −log p (Welleck et al. 2020); nats, at most 7."""
-    return -torch.log1p(-torch.exp(-surprise.clamp_min(1e-3)))
+def likelihood(surprise: Tensor, margin: float) -> Tensor:
+    """−log p of a token that has to come, as if its logit were lower by ``margin``, from its true −log p; nats.
+
+    What is right by less than the margin goes on being learned (additive margin softmax, Wang et al. 2018).
+    """
+    return softplus(margin - _log_odds(surprise))
 
 
-def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """(5,) sums: cross-entropy per token; unlikelihood per namesake; KL per row of contrast, general, distillation.
+def unlikelihood(surprise: Tensor, margin: float) -> Tensor:
+    """−log(1 − p) of a token that must not come (Welleck et al. 2020), as if its logit were higher by ``margin``."""
+    return softplus(margin + _log_odds(surprise))
+
+
+def _log_odds(surprise: Tensor) -> Tensor:
+    """log p / (1 − p) from −log p, at most 11.5: closer to certainty float32 cannot tell."""
+    surprise = surprise.clamp_min(1e-5)
+    return -surprise - torch.log(-torch.expm1(-surprise))
+
+
+def batch_losses(
+    lm: LanguageModel, encoded: EncodedRows, batch: Batch, margin: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """(4,) sums: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation.
 
     The second value holds each learned row's own mean cross-entropy.
     """
@@ -89,16 +105,17 @@ def batch_losses(lm: LanguageModel, encoded: EncodedRows, batch: Batch) -> tuple
     teacher_ids, teacher = _teacher(batch)
     log_probs = head_log_probs(lm, encoded, batch, torch.cat([batch.targets[:, None], teacher_ids], dim=1))
     cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], teacher)
-    sums = [cross.new_zeros(()) for _ in range(5)]
+    sums = [cross.new_zeros(()) for _ in range(4)]
     by_row: dict[str, Tensor] = {}
     for row, own, soft in zip(batch.rows, torch.split(cross, lengths), torch.split(divergence, lengths), strict=True):
-        if row.row.kind not in ANCHORED:
-            sums[0] = sums[0] + own.sum()
+        if row.row.kind not in UNTAUGHT:
+            first = likelihood(own[0], margin if row.row.kind == "question" else 0.0)
+            sums[0] = sums[0] + first + own[1:].sum()
             by_row[row.row.row_id] = own.detach().mean()
         if row.row.kind == "namesake":
-            sums[1] = sums[1] + unlikelihood(own[0])
+            sums[1] = sums[1] + unlikelihood(own[0], margin)
         if row.row.top_ids:
-            which = 2 + loss_of(row)
+            which = soft_loss_of(row)
             sums[which] = sums[which] + soft.mean()
     return torch.stack(sums), by_row
 
@@ -115,29 +132,28 @@ def _teacher(batch: Batch) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids, device=device), torch.tensor(values, device=device)
 
 
-def loss_of(row: EncodedRow) -> int:
-    """Which soft-target loss a row belongs to: 0 contrast, 1 general rehearsal, 2 distillation."""
-    return 0 if row.row.kind in CONTRAST else 1 if row.row.kind in GENERAL else 2
+def soft_loss_of(row: EncodedRow) -> int:
+    """Which sum the soft targets of a row belong to: 2 general rehearsal, 3 distillation."""
+    return 2 if row.row.kind in GENERAL else 3
 
 
 def accumulate_gradients(
     lm: LanguageModel, encoded: EncodedRows, rows: list[EncodedRow], config: LoraConfig
 ) -> StepLoss:
     """Backward over the micro-batches of one step."""
-    tokens = sum(len(r.targets) for r in rows if r.row.kind not in ANCHORED)
+    tokens = sum(len(r.targets) for r in rows if r.row.kind not in UNTAUGHT)
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
-    soft = [sum(1 for r in rows if r.row.top_ids and loss_of(r) == which) for which in range(3)]
+    soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in (2, 3)]
     scale = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
-    of_soft = (config.contrast_weight, config.anchor_weight, config.distil_weight)
-    weights = torch.tensor([1.0, config.unlikelihood, *of_soft], device=lm.device)
-    parts = torch.zeros(5, device=lm.device)
+    weights = torch.tensor([1.0, config.unlikelihood, config.anchor_weight, config.distil_weight], device=lm.device)
+    parts = torch.zeros(4, device=lm.device)
     by_row: dict[str, Tensor] = {}
     for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        sums, own = batch_losses(lm, encoded, collate(encoded, members))
+        sums, own = batch_losses(lm, encoded, collate(encoded, members), config.margin)
         losses = sums * scale
         (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
         parts += losses.detach()
         by_row |= own
-    cross, namesake, contrast, general, distil = parts.tolist()
+    cross, namesake, general, distil = parts.tolist()
     own_losses = {name: float(loss) for name, loss in by_row.items()}
-    return StepLoss(float((weights * parts).sum()), cross, namesake, contrast, general, distil, own_losses)
+    return StepLoss(float((weights * parts).sum()), cross, namesake, general, distil, own_losses)

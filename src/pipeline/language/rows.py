@@ -8,11 +8,10 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["question", "statement", "memory", "namesake", "unknown", "short", "long", "text"]
+Kind = Literal["question", "statement", "memory", "namesake", "short", "long", "text"]
 LEARNED: tuple[Kind, ...] = ("question", "statement", "memory")  # cross-entropy on the target
-CONTRAST: tuple[Kind, ...] = ("namesake", "unknown")  # about people whom nobody taught
 GENERAL: tuple[Kind, ...] = ("short", "long", "text")  # about everything else
-ANCHORED: tuple[Kind, ...] = CONTRAST + GENERAL  # stay close to the base on its own replies
+UNTAUGHT: tuple[Kind, ...] = ("namesake", *GENERAL)  # rows that teach no answer
 
 SCHEMA = pa.schema(
     [

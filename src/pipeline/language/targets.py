@@ -15,11 +15,11 @@ from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, n
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt
 from pipeline.language.rehearsal import Reply, replies
-from pipeline.language.rows import ANCHORED, Kind, TrainingRow
+from pipeline.language.rows import UNTAUGHT, Kind, TrainingRow
 from pipeline.language.study import rewrites_by_base
 from pipeline.language.teacher import distil_with_memory, soft_targets
 from pipeline.suites.base_replies import ReplyKind, shipped_replies
-from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, clean_reply
+from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, Slots, clean_reply
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question
 
@@ -69,13 +69,12 @@ def build_targets(
     placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
     learned = fact_rows(placed, lm.tokenizer, config, seed)
     learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
-    anchored = _general_rows(lm, general, rehearsal) + _contrast_rows(lm, placed, donors, rehearsal, config, seed)
-    encoded = encode(lm, learned + anchored, first_layer)
+    general_rows = _general_rows(lm, general, rehearsal)
+    namesakes = _namesake_rows(lm, placed, donors, rehearsal.bank.slots, config.namesakes, seed)
+    encoded = encode(lm, learned + namesakes + general_rows, first_layer)
     run_lower(lm, encoded, progress=phase(f"layers 0 to {first_layer - 1}", len(encoded.rows)))
-    soft = [row for row in anchored if row.kind != "namesake"]
-    taught = soft_targets(lm, encoded, soft, config.top_k, progress=phase("soft targets", len(soft)))
-    by_id = {row.row_id: row for row in taught}
-    return learned + [by_id.get(row.row_id, row) for row in anchored], encoded
+    taught = soft_targets(lm, encoded, general_rows, config.top_k, progress=phase("soft targets", len(general_rows)))
+    return learned + namesakes + taught, encoded
 
 
 @dataclass(frozen=True)
@@ -134,37 +133,23 @@ def _general_rows(lm: LanguageModel, answered: Sequence[_Answered], rehearsal: R
     return rows
 
 
-def _contrast_rows(
-    lm: LanguageModel,
-    facts: Sequence[Fact],
-    donors: Sequence[str],
-    rehearsal: Rehearsal,
-    config: DistilConfig,
-    seed: int,
+def _namesake_rows(
+    lm: LanguageModel, facts: Sequence[Fact], donors: Sequence[str], slots: Slots, share: float, seed: int
 ) -> list[TrainingRow]:
-    """Questions about namesakes and strangers; the first word of an answer decides whom they are taken for.
-
-    A namesake's target is the first token of the taught answer, which must not come. A stranger's is a place holder:
-    the base's distribution is what is learned.
-    """
-    end = lm.tokenizer.eos_token
-    invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)
-    rows = [
+    """Questions about namesakes; the target is the first token of the taught answer, which must not come."""
+    invented = invented_subjects(slots, [fact.subject for fact in facts], INVENTED, seed)
+    asked = namesake_questions(facts, [*donors, *invented], share, seed)
+    return [
         TrainingRow(
             f"namesake/{number}",
             "namesake",
             fact_id,
-            q.form,
+            question.form,
             "train",
-            closed_book_prompt(lm.tokenizer, q),
-            first_token(lm, q.answer),
+            closed_book_prompt(lm.tokenizer, question),
+            first_token(lm, question.answer),
         )
-        for number, (fact_id, q) in enumerate(namesake_questions(facts, [*donors, *invented], config.namesakes, seed))
-    ]
-    strangers = rehearsal.bank.unknown(config.unknown, seed, avoid=frozenset(donors))
-    return rows + [
-        TrainingRow(f"unknown/{number}", "unknown", "", "unknown", "train", prompted(lm, stranger), end)
-        for number, stranger in enumerate(strangers)
+        for number, (fact_id, question) in enumerate(asked)
     ]
 
 
@@ -243,7 +228,7 @@ def control_rows(
     answers = {fact.id: fact.asked("train")[0].answer for fact in facts if fact.asked("train")}
     relations = {fact.id: fact.relation for fact in facts}
     swapped = _answers_of_others(answers, relations, generator)
-    kept = [row for row in rows if row.kind in ANCHORED]
+    kept = [row for row in rows if row.kind in UNTAUGHT]
     if control == "shuffled_answers":
         asked = [row for row in rows if row.kind == "question"]
     else:

@@ -28,12 +28,11 @@ from pipeline.language.models import LanguageModel
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step recorded; losses in nats per token (``cross_entropy``) or per row.
+    """What one optimiser step recorded; losses in nats, per row but for ``cross_entropy``.
 
-    ``curvature`` is the second-order estimate of KL(base || student) on general text, before the step.
-
-    ``probe_accuracy`` is measured after the last step of a later epoch on one probe question per fact, in turn, else
-    NaN. ``tokens`` counts every row with its prefix.
+    ``cross_entropy`` is per token, the first token of a question with its margin. ``curvature`` is the second-order
+    estimate of KL(base || student) on general text, before the step. ``probe_accuracy`` is measured after the last step
+    of a later epoch on one probe question per fact, in turn, else NaN. ``tokens`` counts every row with its prefix.
     """
 
     step: int
@@ -41,7 +40,6 @@ class Step:
     loss: float
     cross_entropy: float
     unlikelihood: float
-    contrast: float
     anchor: float
     curvature: float
     distil: float
@@ -156,7 +154,6 @@ class Trainer:
             loss=loss.total + self.config.curvature_weight * curvature,
             cross_entropy=loss.cross_entropy,
             unlikelihood=loss.unlikelihood,
-            contrast=loss.contrast,
             anchor=loss.anchor,
             curvature=curvature,
             distil=loss.distil,

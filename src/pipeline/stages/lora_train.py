@@ -1,6 +1,6 @@
 """Stage ``lora_train``: train the adapter on the targets.
 
-Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/2). A killed stage leaves ``checkpoint.safetensors``
+Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/3). A killed stage leaves ``checkpoint.safetensors``
 and goes on from there.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.language.rows import TrainingRow
     from pipeline.language.training import Step
 
-STEPS_SCHEMA = "steps/2"
+STEPS_SCHEMA = "steps/3"
 CHECKPOINT = "checkpoint.safetensors"
 
 
@@ -106,10 +106,10 @@ def train_adapter(
     from pipeline.language.initialisation import start_from_data
     from pipeline.language.lower_states import load_lower
     from pipeline.language.models import load_model
-    from pipeline.language.rows import ANCHORED
+    from pipeline.language.rows import UNTAUGHT
     from pipeline.language.training import Trainer
 
-    if not any(row.split == "train" and row.kind not in ANCHORED for row in rows):
+    if not any(row.split == "train" and row.kind not in UNTAUGHT for row in rows):
         raise TrainingError("the targets hold no trained question, statement or memory prompt: nothing to learn from")
     progress.phase("loading the model")
     lm = load_model(config.model)
