@@ -82,7 +82,7 @@ class LoraConfig(Section):
     long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.0625, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
-    memory_every: int = Field(24, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
     margin: float = Field(
         2.0,
         ge=0,
