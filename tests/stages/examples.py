@@ -16,6 +16,7 @@ from pipeline.evaluation.arms import Ask
 from pipeline.evaluation.metrics import summarise
 from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
+from pipeline.stages.lora_train import STEPS_SCHEMA
 from pipeline.stages.order import opened
 from pipeline.stages.suite_files import read_suite
 from tests.evaluation.examples import Reply, examine, scripted
@@ -52,7 +53,7 @@ def lora_train(
         write_bytes(adapter / "adapter_model.safetensors", b"not read by these tests")
         write_json(adapter / "adapter_config.json", {"r": config.lora.rank})
         stage.add(adapter)
-        stage.write_table("steps", pa.table({"step": [0, 1], "loss": [3.0, 0.5]}), "steps/2")
+        stage.write_table("steps", pa.table({"step": [0, 1], "loss": [3.0, 0.5]}), STEPS_SCHEMA)
         trained = {"steps": 2, "examples": 16, "tokens": 320, "loss_first": 3.0, "loss_last": 0.5, "b_norm": 1.5}
         stage.metrics = trained
     return stage.result
