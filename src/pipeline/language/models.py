@@ -8,6 +8,7 @@ reads that file slowly and refuses to save what it read, so it is converted once
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 import os
 import shutil
@@ -95,6 +96,7 @@ def keep_freed_memory() -> None:
     library = ctypes.CDLL(None)
     mallopt = getattr(library, "mallopt", None)
     if mallopt is not None:
+        gc.collect()  # a trained adapter and its model refer to each other
         library.malloc_trim(0)
         mallopt(mmap_threshold, 1 << 30)
         mallopt(trim_threshold, (1 << 31) - 1)
