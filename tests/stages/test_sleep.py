@@ -21,6 +21,7 @@ from pipeline.sessions.champion import Champion
 from pipeline.stages import lora_train
 from pipeline.stages.lora_train import first_and_last, require_learning, target_rows, train_adapter
 from pipeline.stages.night import Night, begin, configure
+from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.suite_files import read_questions, read_suite
 from tests.language.tiny import tiny_language_model
 from tests.stages.examples import surprise
@@ -107,7 +108,7 @@ def test_a_users_questions_are_rephrased(tmp_path: Path) -> None:
 
 def test_training_leaves_an_adapter_and_its_steps(night: Night) -> None:
     result = sleep(night)["lora_train"]
-    steps = read_table(result.path / "steps.parquet", lora_train.STEPS_SCHEMA)
+    steps = read_table(result.path / "steps.parquet", STEPS_SCHEMA)
     assert steps.num_rows == result.metrics["steps"] > 4
     assert result.metrics["loss_last"] < result.metrics["loss_first"] and result.metrics["b_norm"] > 0
     assert result.metrics["examples"] == sum(steps.column("examples").to_pylist())
@@ -128,7 +129,7 @@ def test_a_killed_training_goes_on_and_ends_the_same(night: Night, tmp_path: Pat
     weights = [load_file(r.path / "adapter" / "adapter_model.safetensors") for r in (whole, resumed["lora_train"])]
     assert weights[0].keys() == weights[1].keys()
     assert all(weights[0][name].equal(weights[1][name]) for name in weights[0])
-    tables = [read_table(r.path / "steps.parquet", lora_train.STEPS_SCHEMA) for r in (whole, resumed["lora_train"])]
+    tables = [read_table(r.path / "steps.parquet", STEPS_SCHEMA) for r in (whole, resumed["lora_train"])]
     assert repr(tables[0].to_pylist()) == repr(tables[1].to_pylist())
 
 
@@ -157,7 +158,7 @@ def test_nothing_to_learn_from_is_an_error(tmp_path: Path) -> None:
         train_adapter(rows, config, tmp_path, Silent())
 
 
-STEP = Step(0, 0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.001, 1.0, 4, 40, float("nan"))
+STEP = Step(0, 0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.001, 1.0, 4, 40, float("nan"))
 
 
 def steps(*losses: float) -> list[Step]:

@@ -19,14 +19,13 @@ from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
 from pipeline.sessions.champion import find_champion
-from pipeline.stages.order import opened
+from pipeline.stages.order import STEPS_SCHEMA, opened
 from pipeline.stages.sleep_distil import TARGETS_SCHEMA
 
 if TYPE_CHECKING:
     from pipeline.language.rows import TrainingRow
     from pipeline.language.training import Step
 
-STEPS_SCHEMA = "steps/3"
 CHECKPOINT = "checkpoint.safetensors"
 
 

@@ -20,6 +20,7 @@ from pipeline.artifacts import RunFolder, Stage, StagePlan, StageResult, digest_
 from pipeline.config import ConsolidationConfig, config_dict
 from pipeline.errors import ConfigError, DataError
 
+STEPS_SCHEMA = "steps/3"  # of what lora_train writes and report plots
 Outside = Callable[[ConsolidationConfig], dict[str, str]]
 
 

@@ -23,8 +23,7 @@ from pipeline.report.exchanges import question_texts
 from pipeline.report.plots import NightTables
 from pipeline.report.schema import Identity, Report
 from pipeline.report.write import write_report
-from pipeline.stages.lora_train import STEPS_SCHEMA
-from pipeline.stages.order import opened
+from pipeline.stages.order import STEPS_SCHEMA, opened
 from pipeline.stages.promote import retrieval
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.gate import GATE_SCHEMA
