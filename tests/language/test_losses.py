@@ -66,13 +66,13 @@ def test_unlikelihood_is_finite_and_pushes_a_likely_token_down() -> None:
     surprise = torch.tensor([0.0, 0.01, 0.5, 30.0], requires_grad=True)
     loss = unlikelihood(surprise, 0.0)
     expected = [-math.log(1 - math.exp(-s)) for s in (1e-5, 0.01, 0.5)]
-    assert loss.tolist() == pytest.approx([*expected, 0.0], abs=1e-2)
+    assert loss.tolist() == pytest.approx([*expected, 0.0], abs=1e-4)
     loss.sum().backward()
     assert surprise.grad is not None and surprise.grad[1] < surprise.grad[2] < 0  # less likely is better
     assert abs(float(surprise.grad[3])) < 1e-6  # and a token that is unlikely already is left alone
 
 
-@given(st.lists(st.floats(-8, 8), min_size=3, max_size=6), st.floats(0, 5))
+@given(st.lists(st.floats(-4, 4), min_size=3, max_size=6), st.floats(0, 5))
 def test_a_margin_is_a_handicap_of_the_logit(values: list[float], margin: float) -> None:
     logits = torch.tensor(values)
     surprise = -torch.log_softmax(logits, -1)[0]
@@ -80,8 +80,8 @@ def test_a_margin_is_a_handicap_of_the_logit(values: list[float], margin: float)
     lower[0], higher[0] = logits[0] - margin, logits[0] + margin
     wanted = -torch.log_softmax(lower, -1)[0]
     forbidden = torch.logsumexp(higher, -1) - torch.logsumexp(higher[1:], -1)
-    assert likelihood(surprise, margin).item() == pytest.approx(wanted.item(), rel=0.02, abs=1e-4)
-    assert unlikelihood(surprise, margin).item() == pytest.approx(forbidden.item(), rel=0.02, abs=1e-4)
+    assert likelihood(surprise, margin).item() == pytest.approx(wanted.item(), rel=1e-3, abs=1e-4)
+    assert unlikelihood(surprise, margin).item() == pytest.approx(forbidden.item(), rel=1e-3, abs=1e-4)
 
 
 def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:

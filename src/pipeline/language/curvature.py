@@ -69,9 +69,10 @@ class CurvatureAnchor:
         for name, module in adapted_layers(lm.model).items() if moments else ():
             (adapter,) = module.active_adapters
             a, b = module.lora_A[adapter].weight, module.lora_B[adapter].weight
-            inputs, outputs = (moment.to(lm.dtype) for moment in (moments[name].inputs, moments[name].outputs))
-            group = self._groups.setdefault(input_of(name), (inputs, []))
-            group[1].append(_Term(a, b, module.scaling[adapter] ** 2, outputs))
+            key = input_of(name)
+            if key not in self._groups:
+                self._groups[key] = (moments[name].inputs.to(lm.dtype), [])
+            self._groups[key][1].append(_Term(a, b, module.scaling[adapter] ** 2, moments[name].outputs.to(lm.dtype)))
 
     @torch.no_grad()
     def add_gradients(self, weight: float) -> float:
