@@ -18,7 +18,7 @@ class EvaluationConfig(Section):
     max_new_tokens: int = Field(24, ge=1, description="token limit of an answer, in every arm")
     batch_size: int = Field(64, ge=1, description="prompts per generation batch")
     sanity_n: int = Field(150, ge=1, description="sanity questions scored with controls=default")
-    drift_tokens: int = Field(6000, ge=1, description="tokens per drift domain with controls=default")
+    drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 
