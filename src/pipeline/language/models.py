@@ -8,7 +8,6 @@ reads that file slowly and refuses to save what it read, so it is converted once
 from __future__ import annotations
 
 import ctypes
-import gc
 import hashlib
 import os
 import shutil
@@ -89,15 +88,11 @@ def resolve_dtype(requested: str, device: torch.device) -> torch.dtype:
 def keep_freed_memory() -> None:
     """Let glibc keep what PyTorch frees on a CPU; giving every large result back to the kernel costs a tenth.
 
-    Each product's output would be mapped anew and its pages cleared at first touch. What earlier work of the process
-    left behind is given back first. No effect under another C library.
+    Each product's output would be mapped anew and its pages cleared at first touch. No effect under another C library.
     """
     trim_threshold, top_pad, mmap_threshold = -1, -2, -3  # parameters of mallopt(3)
-    library = ctypes.CDLL(None)
-    mallopt = getattr(library, "mallopt", None)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        gc.collect()  # a trained adapter and its model refer to each other
-        library.malloc_trim(0)
         mallopt(mmap_threshold, 1 << 30)
         mallopt(trim_threshold, (1 << 31) - 1)
         mallopt(top_pad, 64 << 20)
