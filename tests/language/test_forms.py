@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from pipeline.evaluation.prompts import holds
 from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions, with_asides
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
+from pipeline.language.rows import TrainingRow
 from pipeline.suites.rehearsal import Asides, load_rehearsal
 from pipeline.suites.study_forms import with_study_forms
 from pipeline.suites.types import Fact, Question
@@ -42,9 +44,13 @@ def test_a_fact_without_questions_is_trained_on_its_statement_anyway(tiny: Langu
     assert [row.target for row in rows if row.kind == "statement"] == ["It rained on Tuesday." + START]
 
 
+def memory_rows(tiny: LanguageModel, strangers: Sequence[str]) -> list[TrainingRow]:
+    rows = fact_rows(facts(4), tiny.tokenizer, DistilConfig(memory_forms=9), 3, strangers)
+    return [row for row in rows if row.kind == "memory"]
+
+
 def test_memory_prompts_are_answered_by_their_text_even_against_the_fact(tiny: LanguageModel) -> None:
-    taught = facts(4)
-    rows = [r for r in fact_rows(taught, tiny.tokenizer, DistilConfig(memory_forms=6), 3) if r.kind == "memory"]
+    taught, rows = facts(4), memory_rows(tiny, [])
     assert len({row.row_id for row in rows}) == len(rows) > 4 * 3
     contradicting = 0
     for row in rows:
@@ -56,6 +62,16 @@ def test_memory_prompts_are_answered_by_their_text_even_against_the_fact(tiny: L
         assert row.target == f" {answer}\n"
         contradicting += answer != PLACES[int(row.episode_id[1])]
     assert contradicting == len(rows) - 4 * 3 > 0
+
+
+def test_memory_prompts_about_strangers_belong_to_no_fact(tiny: LanguageModel) -> None:
+    rows = [row for row in memory_rows(tiny, ["Ada Quill", "Bo Fenn", "lamp at the dock"]) if not row.episode_id]
+    assert len(rows) > 4 and all("/stranger-" in row.row_id for row in rows)
+    for row in rows:
+        told, asked = row.prompt.rsplit("Fact: ", 1)[1].split("\nQ: ")
+        assert holds(told, row.target.strip()) and not holds(asked, row.target.strip())
+        assert any(holds(told, name) and holds(asked, name) for name in ("Ada Quill", "Bo Fenn"))
+        assert not any(holds(row.prompt, fact.subject) for fact in facts(4))
 
 
 def test_contexts_change_neither_question_nor_answer() -> None:

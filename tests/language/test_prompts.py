@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.evaluation.prompts import holds
 from pipeline.language.models import LanguageModel
-from pipeline.language.prompts import WORKED_EXAMPLES, closed_book_prompt, memory_prompt
+from pipeline.language.prompts import HEADING, WORKED_EXAMPLES, closed_book_prompt, memory_prompt
 from pipeline.suites.episodic import build_episodic
 from pipeline.suites.types import Question
 
@@ -41,9 +41,9 @@ def test_system_and_earlier_turns_come_first(tiny: LanguageModel) -> None:
 def test_a_memory_prompt_ends_where_the_answer_begins() -> None:
     prompt = memory_prompt("Where is Mona?", ["Mona is at the pier.", "It rains."])
     blocks = prompt.split("\n\n")
-    assert len(blocks) == len(WORKED_EXAMPLES) + 1
+    assert blocks[0] == HEADING and len(blocks) == len(WORKED_EXAMPLES) + 2
     assert blocks[-1] == "Fact: Mona is at the pier. It rains.\nQ: Where is Mona?\nA:"
-    assert blocks[0].endswith(f"\nA: {WORKED_EXAMPLES[0][2]}")
+    assert blocks[1].endswith(f"\nA: {WORKED_EXAMPLES[0][2]}")
 
 
 @pytest.mark.parametrize(("fact", "question", "answer"), WORKED_EXAMPLES)

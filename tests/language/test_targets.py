@@ -105,7 +105,7 @@ def test_shuffled_answers_are_somebody_elses(given_answers: list[str], relations
     ]
     rows = [TrainingRow(f"q{i}", "question", f"f{i}", "x", "train", "p", f"{a}!") for i, a in enumerate(given_answers)]
     rows.append(TrainingRow("s", "short", "", "short", "train", "p", "t"))
-    made = control_rows(rows, "shuffled_answers", taught, seed, "!")
+    made = control_rows(rows, "shuffled_answers", taught, [], seed, "!")
     assert made[-1] == rows[-1] and len(made) == len(rows)
     for relation in {fact.relation for fact in taught}:
         own = {fact.id: fact.questions[0].answer for fact in taught if fact.relation == relation}
@@ -115,14 +115,18 @@ def test_shuffled_answers_are_somebody_elses(given_answers: list[str], relations
             assert all(got[i] != own[i] for i in own)
         if 2 * most <= len(own):  # else the answers of the relation cannot all change places
             assert sorted(got.values()) == sorted(own.values())
-    assert made == control_rows(rows, "shuffled_answers", taught, seed, "!")
+    assert made == control_rows(rows, "shuffled_answers", taught, [], seed, "!")
 
 
 def test_format_only_teaches_words_of_the_right_kind_about_others(rows: list[TrainingRow]) -> None:
-    made = control_rows(rows, "format_only", facts(3), 1, "<|im_end|>")
+    twins = [replace(question(0, 0), answer=answer) for answer in ("pier", "mill")]
+    made = control_rows(rows, "format_only", facts(3), twins, 1, "<|im_end|>")
     asked = [row for row in made if row.kind == "question"]
     assert len(asked) == 18 and not any(row.kind in ("namesake", "memory") for row in made)
-    assert {row.target for row in asked} <= {"harbour<|im_end|>", "tannery<|im_end|>", "quarry<|im_end|>"}
+    assert {row.target for row in asked} == {"pier<|im_end|>", "mill<|im_end|>"}
+    alone = control_rows(rows, "format_only", facts(3), [], 1, "<|im_end|>")  # no twins: other facts' answers
+    given = {row.target for row in alone if row.kind == "question"}
+    assert given <= {"harbour<|im_end|>", "tannery<|im_end|>", "quarry<|im_end|>"}
     assert not any(holds(row.prompt, name) for row in asked for name in NAMES) and not any(row.top_ids for row in asked)
     kept = [row for row in rows if row.kind in GENERAL]
     assert [row for row in made if row.kind in UNTAUGHT] == kept

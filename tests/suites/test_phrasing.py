@@ -13,7 +13,7 @@ from pipeline.evaluation.prompts import holds
 from pipeline.evaluation.scoring import normalise
 from pipeline.suites.episodic import build_episodic
 from pipeline.suites.events import RELATIONS, blocks, fill
-from pipeline.suites.phrasing import SLOTS, Form, phrasing, slots_of, template_problem
+from pipeline.suites.phrasing import COMPOSED_GROUPS, SLOTS, Form, phrasing, slots_of, template_problem
 from pipeline.suites.statistics import jaccard
 from pipeline.suites.vocabulary import vocabulary
 
@@ -34,7 +34,12 @@ def contexts(forms: list[Form]) -> tuple[set[str], set[tuple[str, str]]]:
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_forms_of_a_relation(relation: str) -> None:
     forms = phrasing(relation)
-    assert len(forms.train) == 16 and len(forms.probe) == 4 and len(forms.test) == 8 and len(forms.statements) == 3
+    assert (
+        len(forms.train) == 16 + COMPOSED_GROUPS
+        and len(forms.probe) == 4
+        and len(forms.test) == 8
+        and len(forms.statements) == 3
+    )
     assert all(len(group) >= 4 for group in forms.train)
     assert {"question", "cloze", "request"} == {form.style for group in forms.train for form in group}
     assert {"cloze", "request"} <= {form.style for form in forms.test}
@@ -43,6 +48,17 @@ def test_forms_of_a_relation(relation: str) -> None:
     assert all(template_problem(relation, form.template) is None for form in every)
     assert len({form.name for form in every}) == len({form.template for form in every}) == len(every)
     assert all(not form.system and not form.history for form in forms.plain)
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_composed_groups_hold_every_mention_in_every_ask(relation: str) -> None:
+    groups = phrasing(relation).train[16:]
+    parts = [tuple(form.name.split("-")[1:]) for group in groups for form in group]
+    mentions, asks = ({part[i] for part in parts} for i in (0, 1))
+    assert len(parts) == len(set(parts)) == len(mentions) * len(asks) and len(mentions) >= 12 and len(asks) >= 24
+    for group in groups:
+        assert {form.name.split("-")[1] for form in group} == mentions
+        assert len({form.name.split("-")[2] for form in group}) == len(asks)
 
 
 def test_contexts_are_many_and_never_cross_splits() -> None:

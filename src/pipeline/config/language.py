@@ -26,7 +26,11 @@ class DistilConfig(Section):
     """What sleep trains on: forms of the replayed facts, and rehearsal of what must survive."""
 
     statements: int = Field(0, ge=0, description="declarative statements trained per fact as running text")
-    memory_forms: int = Field(4, ge=0, description="questions per fact asked with memory on (half contradict the fact)")
+    memory_forms: int = Field(
+        12,
+        ge=0,
+        description="questions per fact asked with memory on: it tells the fact, another answer, or of a stranger",
+    )
     contexts: float = Field(
         0.4, ge=0, le=1, description="share of train questions put under another system prompt, after a turn, or both"
     )
@@ -34,7 +38,7 @@ class DistilConfig(Section):
         0.3, ge=0, le=1, description="share of train questions with an aside before them, after them, or both"
     )
     namesakes: float = Field(
-        2.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
+        3.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
@@ -65,7 +69,7 @@ class LoraConfig(Section):
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
     first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
-    learning_rate: float = Field(8e-4, gt=0, description="AdamW peak learning rate")
+    learning_rate: float = Field(1e-3, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
@@ -79,10 +83,10 @@ class LoraConfig(Section):
         1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
     short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
-    long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
-    text_ratio: float = Field(0.0625, ge=0, description="dreamt passages per learned row in a step")
+    long_ratio: float = Field(0.0625, ge=0, description="long replies per learned row in a step")
+    text_ratio: float = Field(0.1875, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
-    memory_every: int = Field(16, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
     margin: float = Field(
         2.0,
         ge=0,

@@ -45,6 +45,17 @@ def replace_part(text: str, part: str, other: str) -> str | None:
     return changed if count else None
 
 
+def replace_subject(text: str, subject: str, other: str) -> str | None:
+    """Put both parts of ``other`` in the place of those of ``subject``, wherever they stand; None if one is missing."""
+    own, new = subject_parts(subject), subject_parts(other)
+    if own is None or new is None:
+        return None
+    changed: str | None = text
+    for part, instead in zip(own, new, strict=True):
+        changed = replace_part(changed, part, instead) if changed is not None else None
+    return changed
+
+
 def namesakes(
     question: str,
     subject: str,

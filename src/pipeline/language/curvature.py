@@ -9,7 +9,7 @@ Both are estimated once a night. Rehearsed rows say where the base has gone; thi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -110,10 +110,11 @@ def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: i
         seed: Chooses rows, and the label at each asked position, drawn from the base.
         every: Of long replies and dreams, labels are drawn at one position in so many.
     """
+    untaught = [row for row in encoded.rows if not row.row.episode_id]
     rows = [
-        row if kind == "short" else thinned(row, every, place)
-        for kind in GENERAL
-        for place, row in enumerate(sample_rows(encoded, kind, ROWS, seed))
+        thinned(row, every, place) if kind in ("long", "text") else row
+        for kind in (*GENERAL, "memory")
+        for place, row in enumerate(sample_rows(untaught, kind, ROWS, seed))
     ]
     generator = torch.Generator(lm.device).manual_seed(seed)
     modules = adapted_layers(lm.model)
@@ -137,9 +138,9 @@ def input_of(name: str) -> str:
     return f"{layer}/{SHARED.get(matrix, matrix)}"
 
 
-def sample_rows(encoded: EncodedRows, kind: str, count: int, seed: int) -> list[EncodedRow]:
+def sample_rows(rows: Sequence[EncodedRow], kind: str, count: int, seed: int) -> list[EncodedRow]:
     """At most ``count`` trained rows of a kind, chosen by the seed."""
-    rows = [row for row in encoded.rows if row.row.kind == kind and row.row.split == "train"]
+    rows = [row for row in rows if row.row.kind == kind and row.row.split == "train"]
     return [rows[i] for i in np.random.default_rng([seed, 6]).permutation(len(rows))[:count]]
 
 

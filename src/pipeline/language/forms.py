@@ -9,16 +9,28 @@ from typing import Any
 import numpy as np
 
 from pipeline.config.language import DistilConfig
-from pipeline.language.contrast import namesakes, replace_part, shape, subject_parts
+from pipeline.language.contrast import namesakes, replace_part, replace_subject, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
 from pipeline.suites.rehearsal import Asides, Slots
 from pipeline.suites.study_forms import STATEMENT_ONLY
 from pipeline.suites.types import Fact, Question
 
+MEMORY_TURNS = 3  # the fact as it was, the fact with another answer, a stranger
 
-def fact_rows(facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed: int) -> list[TrainingRow]:
-    """Learned rows of every fact: all train questions, the probe questions, statements and memory-ON prompts."""
+
+def fact_rows(
+    facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed: int, strangers: Sequence[str] = ()
+) -> list[TrainingRow]:
+    """Learned rows of every fact: all train questions, the probe questions, statements and memory-ON prompts.
+
+    Args:
+        facts: What is replayed.
+        tokenizer: Of the model.
+        config: Section ``distil``.
+        seed: Of all choices.
+        strangers: Subjects that nobody has, for memory-ON prompts about them.
+    """
     end = tokenizer.eos_token
     rows: list[TrainingRow] = []
     for index, fact in enumerate(facts):
@@ -33,7 +45,7 @@ def fact_rows(facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed:
         for number, statement in enumerate(fact.statements[:statements]):
             name = f"{fact.id}/statement-{number}"
             rows.append(TrainingRow(name, "statement", fact.id, "statement", "train", START, statement + START))
-        rows += _memory_rows(fact, facts, config, generator)
+        rows += _memory_rows(fact, facts, config, strangers, generator)
     return rows
 
 
@@ -103,26 +115,39 @@ def _with_train_questions(
 
 
 def _memory_rows(
-    fact: Fact, facts: Sequence[Fact], config: DistilConfig, generator: np.random.Generator
+    fact: Fact, facts: Sequence[Fact], config: DistilConfig, strangers: Sequence[str], generator: np.random.Generator
 ) -> list[TrainingRow]:
-    """The retrieved text decides: every second prompt contradicts the fact with another fact's answer."""
+    """The retrieved text decides: in turn it is the fact, contradicts it, or tells of a stranger.
+
+    Contradictions and strangers have another fact's answer.
+    """
     questions = fact.asked("train")
     if not questions:
         return []
     others = sorted({f.asked("train")[0].answer for f in facts if f.relation == fact.relation and f.asked("train")})
+    alike = [subject for subject in strangers if shape(subject) == shape(fact.subject)]
     rows = []
     for number in range(config.memory_forms):
         question = questions[int(generator.integers(len(questions)))]
-        text, answer = fact.text, question.answer
-        if number % 2:
+        asked, text, answer = question.question, fact.text, question.answer
+        turn = number % MEMORY_TURNS
+        if turn:
             other = others[int(generator.integers(len(others)))]
             changed = replace_part(text, answer, other)
             if changed is None or other == answer:
                 continue
             text, answer = changed, other
-        name = f"{fact.id}/memory-{number}"
-        prompt = memory_prompt(question.question, [text])
-        rows.append(TrainingRow(name, "memory", fact.id, question.form, "train", prompt, f" {answer}\n"))
+        if turn == 2:
+            if not alike:
+                continue
+            stranger = alike[int(generator.integers(len(alike)))]
+            told, about = (replace_subject(part, fact.subject, stranger) for part in (text, asked))
+            if told is None or about is None:
+                continue
+            text, asked = told, about
+        name, of = (f"{fact.id}/stranger-{number}", "") if turn == 2 else (f"{fact.id}/memory-{number}", fact.id)
+        prompt = memory_prompt(asked, [text])
+        rows.append(TrainingRow(name, "memory", of, question.form, "train", prompt, f" {answer}\n"))
     return rows
 
 

@@ -60,7 +60,7 @@ def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[st
         general: Moments of general rehearsal, by the name of the adapted matrix.
         seed: Chooses the questions that estimate the covariances.
     """
-    asked = sample_rows(encoded, "question", ROWS, seed)
+    asked = sample_rows(encoded.rows, "question", ROWS, seed)
     if not asked or not general:
         return
     facts, namesakes = _second_moments(lm, encoded, asked), _second_moments(lm, encoded, _namesakes(encoded, asked))

@@ -9,8 +9,11 @@ from pipeline.suites.types import Question
 
 START = "<|endoftext|>"  # precedes running text, as in pretraining
 
+HEADING = "Facts, questions and short answers."
 # A 135M model knows the answer but speaks in sentences, so the prompt has to show the form. Which examples, and in what
-# order, matters as much as the layout: of some 1,700 sets from a pool of 32 this one answered most train questions.
+# order, matters more than the layout. These were found by exchanging, moving and adding one at a time, 261 times, on
+# questions of seeds 13, 14, 16 and 17, from a pool of 248; of questions of seeds 18 and 19 they answered .81, the
+# eight examples before them .76.
 WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
         "Bram Falk emptied a tin bucket at the slaughterhouse on 11 January.",
@@ -23,19 +26,24 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "silver thimble",
     ),
     (
-        "Minna Tran swapped a sheepskin at the customs house on 23 May.",
-        "Item | Minna Tran | customs house | ?",
-        "sheepskin",
+        "At the village green, Alba Selwyn blessed a hiking pole on 25 February.",
+        "What was the full name of whoever blessed a hiking pole at the village green?",
+        "Alba Selwyn",
     ),
     (
-        "On 2 October, Signe Abara juggled a paper lantern at the bus depot.",
-        "Signe Abara and the paper lantern. Date?",
-        "2 October",
+        "Barnaby Kurosawa stitched a silver tray at the parish hall on 8 January.",
+        "Which thing do you think of when the parish hall and Barnaby Kurosawa is mentioned?",
+        "silver tray",
     ),
     (
-        "Greta Olmos painted a clay whistle at the brewery on 14 February.",
-        "Greta Olmos painted a clay whistle. On what date?",
-        "14 February",
+        "At the railway depot, Lachlan Alderton unwrapped a globe on 3 June.",
+        "My aunt asks on which day Lachlan Alderton unwrapped a globe. What should I answer her?",
+        "3 June",
+    ),
+    (
+        "Dagny Farquhar gilded a ship in a bottle at the pier on 6 October.",
+        "About the business of Dagny Farquhar and the ship in a bottle: which day is meant?",
+        "6 October",
     ),
     (
         "At the orchard, Zeb Novotny gilded a picture rail on 4 July.",
@@ -43,14 +51,19 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "Zeb Novotny",
     ),
     (
-        "Lenka Dorsey hid a glass marble at the stable on 8 July.",
-        "Tell me the place that belongs to Lenka Dorsey and the glass marble.",
-        "stable",
+        "At the tram depot, Wanda Lundgren traded a birdcage on 10 January.",
+        "Try to recall the time when Wanda Lundgren traded a birdcage and answer with the date alone.",
+        "10 January",
     ),
     (
         "At the quarry, Petra Ilves traded a wool blanket on 30 June.",
         "I heard that Petra Ilves traded something at the quarry. What was it?",
         "wool blanket",
+    ),
+    (
+        "At the toll bridge, Frida Selwyn dusted a woollen cape on 5 February.",
+        "Which place do people mean when they mention Frida Selwyn with a woollen cape?",
+        "toll bridge",
     ),
 )
 
@@ -68,7 +81,7 @@ def closed_book_prompt(tokenizer: Any, question: Question) -> str:
 def memory_prompt(question: str, memories: Sequence[str]) -> str:
     """Render a question with retrieved text as one more block after the worked examples; the answer is one line."""
     blocks = [_block(memory, asked) + f" {answer}" for memory, asked, answer in WORKED_EXAMPLES]
-    return "\n\n".join([*blocks, _block(" ".join(memories), question)])
+    return "\n\n".join([HEADING, *blocks, _block(" ".join(memories), question)])
 
 
 def _block(memory: str, question: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,7 @@ from pipeline.language.rows import UNTAUGHT, Kind, TrainingRow
 from pipeline.language.study import rewrites_by_base
 from pipeline.language.teacher import distil_with_memory, soft_targets
 from pipeline.suites.base_replies import ReplyKind, shipped_replies
-from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, Slots, clean_reply
+from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, clean_reply
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question
 
@@ -67,10 +67,11 @@ def build_targets(
     widened = rewrites_by_base(lm, facts, config.base_rewrites, config.batch_size, phase)
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
     placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
-    learned = fact_rows(placed, lm.tokenizer, config, seed)
+    invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in placed], INVENTED, seed)
+    learned = fact_rows(placed, lm.tokenizer, config, seed, invented)
     learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
     general_rows = _general_rows(lm, general, rehearsal)
-    namesakes = _namesake_rows(lm, placed, donors, rehearsal.bank.slots, config.namesakes, seed)
+    namesakes = _namesake_rows(lm, placed, [*donors, *invented], config.namesakes, seed)
     encoded = encode(lm, learned + namesakes + general_rows, first_layer)
     run_lower(lm, encoded, progress=phase(f"layers 0 to {first_layer - 1}", len(encoded.rows)))
     taught = soft_targets(lm, encoded, general_rows, config.top_k, progress=phase("soft targets", len(general_rows)))
@@ -134,11 +135,10 @@ def _general_rows(lm: LanguageModel, answered: Sequence[_Answered], rehearsal: R
 
 
 def _namesake_rows(
-    lm: LanguageModel, facts: Sequence[Fact], donors: Sequence[str], slots: Slots, share: float, seed: int
+    lm: LanguageModel, facts: Sequence[Fact], donors: Sequence[str], share: float, seed: int
 ) -> list[TrainingRow]:
     """Questions about namesakes; the target is the first token of the taught answer, which must not come."""
-    invented = invented_subjects(slots, [fact.subject for fact in facts], INVENTED, seed)
-    asked = namesake_questions(facts, [*donors, *invented], share, seed)
+    asked = namesake_questions(facts, donors, share, seed)
     return [
         TrainingRow(
             f"namesake/{number}",
@@ -217,12 +217,18 @@ def _answers_of_others(
 
 
 def control_rows(
-    rows: Sequence[TrainingRow], control: str, facts: Sequence[Fact], seed: int, end: str
+    rows: Sequence[TrainingRow],
+    control: str,
+    facts: Sequence[Fact],
+    untaught: Sequence[Question],
+    seed: int,
+    end: str,
 ) -> list[TrainingRow]:
     """The training rows of a control adapter, without soft targets on questions.
 
-    ``shuffled_answers`` gives every fact the answer of another one of its relation; ``format_only`` asks the same forms
-    about people whom nobody taught, and answers with words of the right kind drawn at random.
+    ``shuffled_answers`` gives every fact the answer of another one of its relation: it knows which answers there are.
+    ``format_only`` asks the same forms about people whom nobody taught, and answers with words of the right kind drawn
+    at random, those of the untaught twins: it knows no more than what an answer looks like.
     """
     generator = np.random.default_rng([seed, 4])
     answers = {fact.id: fact.asked("train")[0].answer for fact in facts if fact.asked("train")}
@@ -234,13 +240,15 @@ def control_rows(
     else:
         asked = [row for row in kept if row.kind == "namesake" and row.episode_id in answers]
         kept = [row for row in kept if row.kind != "namesake"]
-    values = list(answers.values())
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for question in untaught:
+        kinds[question.relation].append(question.answer)
     made = []
     for row in asked:
         if control == "shuffled_answers":
             answer = swapped[row.episode_id]
         else:
-            pool = [answers[i] for i in answers if relations[i] == relations[row.episode_id]] or values
+            pool = sorted(set(kinds[relations[row.episode_id]])) or list(answers.values())
             answer = pool[int(generator.integers(len(pool)))]
         bare = replace(row, kind="question", target=answer + end, top_ids=(), top_log_probs=())
         made.append(replace(bare, row_id=f"{control}/{row.row_id}"))

@@ -100,7 +100,9 @@ def _examine(
     models = {"base": base, "post": post}
     for control in Plan(tuple(asks)).models:
         if control not in models:
-            models[control] = load_adapter(base, _control(folder, control, config, inputs, store, base, progress))
+            models[control] = load_adapter(
+                base, _control(folder, control, config, inputs, suite, store, base, progress)
+            )
     prompts = render(asks, lambda question: closed_book_prompt(base.tokenizer, question), memory_prompt)
     blank = closed_book_prompt(base.tokenizer, Question("", "", "", "test", "", ""))
     check_closed_book(asks, prompts, {fact.id: fact for fact in suite.taught}, boilerplate=blank)
@@ -154,6 +156,7 @@ def _control(
     control: str,
     config: ConsolidationConfig,
     inputs: Mapping[str, StageResult],
+    suite: Suite,
     store: EpisodicStore,
     base: LanguageModel,
     progress: Progress,
@@ -169,5 +172,6 @@ def _control(
     trained = {row.episode_id for row in rows if row.episode_id}
     facts = [replayed_fact(row) for row in store.episodes.rows if row.episode_id in trained]
     progress.phase(f"control {control}")
-    train_adapter(control_rows(rows, control, facts, config.seed, base.tokenizer.eos_token), config, place, progress)
+    made = control_rows(rows, control, facts, suite.untaught, config.seed, base.tokenizer.eos_token)
+    train_adapter(made, config, place, progress)
     return place / "adapter"

@@ -31,6 +31,7 @@ SLOTS = frozenset(
     | {"verb", "verb_base", "verb_part", "verb_gerund"}
 )
 """Every slot; a question may name all but those that hold its answer (`slots_of`)."""
+COMPOSED_GROUPS = 8
 _UNTRAINED: tuple[Split, Split] = ("probe", "test")
 _ANSWER_SLOTS = {
     "person_place": frozenset({"place", "the_place"}),
@@ -135,12 +136,22 @@ def _form(row: Mapping[str, Any], name: str, split: Split) -> Form:
     )
 
 
+def _composed(relation: str, parts: Mapping[str, Any]) -> tuple[tuple[Form, ...], ...]:
+    """Every mention in every ask, dealt to `COMPOSED_GROUPS` groups so that each holds all mentions and all asks."""
+    groups: list[list[Form]] = [[] for _ in range(COMPOSED_GROUPS)]
+    for i, mention in enumerate(parts["mentions"]):
+        for j, ask in enumerate(parts["asks"]):
+            row = {**ask, "question": ask["question"].replace("{mention}", mention)}
+            groups[(i + j) % COMPOSED_GROUPS].append(_form(row, f"{relation}/composed-{i + 1}-{j + 1}", "train"))
+    return tuple(tuple(group) for group in groups)
+
+
 @cache
 def phrasing(relation: str) -> Phrasing:
     """The forms of a relation that ship with Engram (``data/episodic/<relation>.yaml``)."""
     source = files(__package__).joinpath("data", "episodic", f"{relation}.yaml")
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
-    train = tuple(
+    written = tuple(
         tuple(_form(row, f"{relation}/train-{g}{chr(97 + v)}", "train") for v, row in enumerate(group))
         for g, group in enumerate(data["train"], start=1)
     )
@@ -148,7 +159,12 @@ def phrasing(relation: str) -> Phrasing:
         tuple(_form(row, f"{relation}/{split}-{i}", split) for i, row in enumerate(data[split], start=1))
         for split in _UNTRAINED
     )
-    return Phrasing(train=train, statements=tuple(data["statements"]), probe=probe, test=test)
+    return Phrasing(
+        train=written + _composed(relation, data["composed"]),
+        statements=tuple(data["statements"]),
+        probe=probe,
+        test=test,
+    )
 
 
 def phrasings(test_forms: Path | None = None) -> dict[str, Phrasing]:
