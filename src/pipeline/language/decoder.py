@@ -70,9 +70,11 @@ class DecodingCache:
         return buffer
 
     def keep(self, rows: Tensor) -> None:
-        """Keep only these rows (indices) of the batch."""
+        """Keep only these rows (indices) of the batch; one layer at a time, so that hardly anything is held twice."""
         self.rows = len(rows)
-        self.buffers = {i: (k.index_select(0, rows), v.index_select(0, rows)) for i, (k, v) in self.buffers.items()}
+        for layer in self.buffers:
+            keys, values = self.buffers[layer]
+            self.buffers[layer] = (keys.index_select(0, rows), values.index_select(0, rows))
 
 
 def run_layers(

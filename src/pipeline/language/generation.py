@@ -15,6 +15,7 @@ from pipeline.language.decoder import PREFIX_KEY, DecodingCache, PrefixCache, ca
 from pipeline.language.models import LanguageModel
 
 Progress = Callable[[int], None]
+CACHED_TOKENS = 24_000  # keys and values held for one batch: 1.1 GB of a 135M model in float32
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def generate(
         lm: The model, with or without an adapter.
         prompts: Rendered strings, special tokens included.
         max_new_tokens: Limit of new tokens per answer.
-        batch_size: Rows decoded together.
+        batch_size: Rows decoded together, at most; fewer where they are long (`CACHED_TOKENS`).
         one_line: Also stop at the first line break (completion prompts).
         temperature: 0 takes the most likely token; above, tokens are drawn from the softmax of logits / temperature.
         seed: Of the draws.
@@ -68,8 +69,10 @@ def generate(
             members.sort(key=lambda i: (len(rows[i]), rows[i]))
             shared = common_prefix([rows[i] for i in members])
             prefix = _encode_prefix(lm, rows[members[0]][:shared])
-            for start in range(0, len(members), batch_size):
-                batch = members[start : start + batch_size]
+            longest = len(rows[members[-1]]) + max_new_tokens
+            together = min(batch_size, max(1, CACHED_TOKENS // longest))
+            for start in range(0, len(members), together):
+                batch = members[start : start + together]
                 own = [rows[i][shared:] for i in batch]
                 tokens = _decode(lm, own, prefix, max_new_tokens, stops, temperature, draws)
                 answers.update(
