@@ -10,9 +10,11 @@ import torch
 from pipeline.config.language import LoraConfig
 from pipeline.language import curvature
 from pipeline.language.adapter import adapted_layers, attach, trainable
-from pipeline.language.curvature import CurvatureAnchor, general_moments
+from pipeline.language.curvature import CurvatureAnchor, Moments, general_moments
 from pipeline.language.encoding import EncodedRows, batches, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
+from pipeline.language.prompts import memory_prompt
+from pipeline.language.rows import TrainingRow
 from tests.language.examples import general_rows, question_rows
 
 CONFIG = LoraConfig(first_layer=2, rank=4, alpha=8)
@@ -119,6 +121,23 @@ def test_without_rehearsal_it_holds_nothing(own_tiny: LanguageModel) -> None:
     anchor = CurvatureAnchor(own_tiny, moments)
     assert moments == {} and anchor.add_gradients(1.0) == 0.0
     assert all(p.grad is None for p in trainable(own_tiny.model).values())
+
+
+def test_reading_about_strangers_is_held_and_reading_of_facts_is_not(own_tiny: LanguageModel) -> None:
+    attach(own_tiny, CONFIG, seed=3)
+
+    def moments(*extra: TrainingRow) -> dict[str, Moments]:
+        encoded = encode(own_tiny, [*general_rows(), *extra], CONFIG.first_layer)
+        run_lower(own_tiny, encoded)
+        return general_moments(own_tiny, encoded, 1)
+
+    read = [
+        TrainingRow(f"m{i}", "memory", of, "x", "train", memory_prompt("Who is there?", [f"{i} is there."]), f" {i}\n")
+        for i, of in enumerate(("f0", ""))
+    ]
+    without, fact, stranger = moments(), moments(read[0]), moments(read[1])
+    assert all(torch.equal(one.inputs, fact[name].inputs) for name, one in without.items())
+    assert not any(torch.equal(one.inputs, stranger[name].inputs) for name, one in without.items())
 
 
 def test_labels_are_drawn_as_often_as_the_model_expects_them() -> None:

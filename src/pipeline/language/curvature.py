@@ -102,7 +102,9 @@ def _times(rows: Tensor, moment: Tensor) -> Tensor:
 
 
 def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: int = 1) -> dict[str, Moments]:
-    """Moments of every adapted matrix in the base, by name; empty for a night without general rehearsal.
+    """Moments of every adapted matrix in the base, by name; empty for a night without rows that no fact brought.
+
+    Those are general rehearsal, and memory prompts about strangers: reading is general as well.
 
     Args:
         lm: The base with its adapter attached, which is left out here.
