@@ -24,7 +24,7 @@ from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question
 
 TURNS = 60  # short exchanges that may stand before a trained question
-INVENTED = 1500  # subjects of every shape that lend half of their name to namesakes
+INVENTED = 1500  # subjects of every shape: strangers to read about, and lenders of half a name to namesakes
 Phase = Callable[[str, int], Callable[[int], None]]
 """``phase(what, total)`` announces a part of the work and returns where to report its units."""
 
