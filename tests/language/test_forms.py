@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pipeline.config.language import DistilConfig
 from pipeline.evaluation.prompts import holds
-from pipeline.language.forms import fact_rows, in_contexts, invented_subjects, namesake_questions, with_asides
+from pipeline.language.forms import (
+    fact_rows,
+    in_contexts,
+    invented_answer,
+    invented_subjects,
+    namesake_questions,
+    with_asides,
+)
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
@@ -19,13 +29,16 @@ from pipeline.suites.study_forms import with_study_forms
 from pipeline.suites.types import Fact, Question
 from tests.language.examples import NAMES, PLACES, facts
 
+BANK = load_rehearsal().slots
+ANSWERS = ("24 March", "340 metres", "Mona Hale", "harbour")
+
 
 def test_every_train_and_probe_question_becomes_a_row_and_no_test_question(tiny: LanguageModel) -> None:
     test = Question("f0", "person_place", "person_place/test-1", "test", "Mona Hale's shop?", "harbour")
     taught = [replace(facts(1)[0], questions=(*facts(1)[0].questions, test))]
-    rows = [row for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1) if row.kind == "question"]
+    rows = [row for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1, BANK) if row.kind == "question"]
     assert [row.split for row in rows] == ["train"] * 3 + ["probe"]
-    assert not any("Mona Hale's" in row.prompt for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1))
+    assert not any("Mona Hale's" in row.prompt for row in fact_rows(taught, tiny.tokenizer, DistilConfig(), 1, BANK))
     for row, question in zip(rows, taught[0].questions, strict=False):
         assert row.row_id == f"f0/{question.form}" and row.prompt == closed_book_prompt(tiny.tokenizer, question)
         assert row.target == "harbour<|im_end|>"
@@ -33,19 +46,21 @@ def test_every_train_and_probe_question_becomes_a_row_and_no_test_question(tiny:
 
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_statements_are_running_text(tiny: LanguageModel, count: int) -> None:
-    rows = [r for r in fact_rows(facts(2), tiny.tokenizer, DistilConfig(statements=count), 1) if r.kind == "statement"]
+    rows = [
+        r for r in fact_rows(facts(2), tiny.tokenizer, DistilConfig(statements=count), 1, BANK) if r.kind == "statement"
+    ]
     assert len(rows) == 2 * min(count, 1)
     assert all((row.prompt, row.split) == (START, "train") and row.target.endswith(START) for row in rows)
 
 
 def test_a_fact_without_questions_is_trained_on_its_statement_anyway(tiny: LanguageModel) -> None:
     studied = with_study_forms([Fact("a", "It rained on Tuesday.")])
-    rows = fact_rows(studied, tiny.tokenizer, DistilConfig(statements=0), 1)
+    rows = fact_rows(studied, tiny.tokenizer, DistilConfig(statements=0), 1, BANK)
     assert [row.target for row in rows if row.kind == "statement"] == ["It rained on Tuesday." + START]
 
 
 def memory_rows(tiny: LanguageModel, strangers: Sequence[str]) -> list[TrainingRow]:
-    rows = fact_rows(facts(4), tiny.tokenizer, DistilConfig(memory_forms=9), 3, strangers)
+    rows = fact_rows(facts(4), tiny.tokenizer, DistilConfig(memory_forms=12), 3, BANK, strangers)
     return [row for row in rows if row.kind == "memory"]
 
 
@@ -57,10 +72,11 @@ def test_memory_prompts_are_answered_by_their_text_even_against_the_fact(tiny: L
         fact = taught[int(row.episode_id[1])]
         answer = row.target.strip()
         text = row.prompt.rsplit("Fact: ", 1)[1].split("\n")[0]
-        assert holds(text, answer) and fact.subject in text and answer in PLACES
+        assert holds(text, answer) and fact.subject in text
         assert row.prompt in {memory_prompt(q.question, [text]) for q in fact.asked("train")}
         assert row.target == f" {answer}\n"
         contradicting += answer != PLACES[int(row.episode_id[1])]
+        assert answer == PLACES[int(row.episode_id[1])] or answer in (*BANK.thing, *BANK.place)
     assert contradicting == len(rows) - 4 * 3 > 0
 
 
@@ -72,6 +88,18 @@ def test_memory_prompts_about_strangers_belong_to_no_fact(tiny: LanguageModel) -
         assert holds(told, row.target.strip()) and not holds(asked, row.target.strip())
         assert any(holds(told, name) and holds(asked, name) for name in ("Ada Quill", "Bo Fenn"))
         assert not any(holds(row.prompt, fact.subject) for fact in facts(4))
+
+
+def test_invented_answers_are_of_the_kind_of_the_answer() -> None:
+    generator = np.random.default_rng(3)
+    made = {answer: {invented_answer(BANK, answer, generator) for _ in range(40)} for answer in ANSWERS}
+    assert all(len(found) > 5 for found in made.values())
+    assert all(re.fullmatch(r"([1-9]|1\d|2[0-4]) [A-Z][a-z]+", found) for found in made["24 March"])
+    assert {found.split()[1] for found in made["24 March"]} <= set(calendar.month_name)
+    assert all(re.fullmatch(r"\d{1,3} metres", found) for found in made["340 metres"])
+    people = {(first, last) for first in BANK.first for last in BANK.last}
+    assert all(tuple(found.rsplit(" ", 1)) in people for found in made["Mona Hale"])
+    assert made["harbour"] <= {*BANK.thing, *BANK.place}
 
 
 def test_contexts_change_neither_question_nor_answer() -> None:

@@ -46,6 +46,12 @@ def test_a_memory_prompt_ends_where_the_answer_begins() -> None:
     assert blocks[1].endswith(f"\nA: {WORKED_EXAMPLES[0][2]}")
 
 
+def test_without_memories_only_the_fact_is_missing() -> None:
+    told, untold = memory_prompt("Where is Mona?", ["Mona is at the pier."]), memory_prompt("Where is Mona?", [])
+    assert told.count(" Mona is at the pier.") == 1 and untold == told.replace(" Mona is at the pier.", "")
+    assert untold.endswith("\n\nFact:\nQ: Where is Mona?\nA:")
+
+
 @pytest.mark.parametrize(("fact", "question", "answer"), WORKED_EXAMPLES)
 def test_worked_examples_are_answered_by_their_own_fact(fact: str, question: str, answer: str) -> None:
     assert holds(fact, answer) and not holds(question, answer)

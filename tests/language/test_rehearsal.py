@@ -43,4 +43,10 @@ def test_another_model_prompt_or_setting_is_computed_anew(tiny: LanguageModel, c
     kept_generations(tiny, PROMPTS, 5, 2, one_line=True)
     kept_generations(tiny, PROMPTS, 5, 2, temperature=1.0)
     kept_generations(tiny, PROMPTS, 5, 2, temperature=1.0, seed=1)
-    assert len(list(cache.rglob("*.parquet"))) == 7
+    made = kept_generations(tiny, PROMPTS, 5, 2, against=PROMPTS[::-1], contrast=1.0)
+    kept_generations(tiny, PROMPTS, 5, 2, against=PROMPTS[::-1], contrast=2.0)
+    kept_generations(tiny, PROMPTS, 5, 2, against=["Fact:"] * 3, contrast=1.0)
+    assert len(list(cache.rglob("*.parquet"))) == 10
+    assert made == generate(tiny, PROMPTS, max_new_tokens=5, against=PROMPTS[::-1], contrast=1.0)
+    assert made != kept_generations(tiny, PROMPTS, 5, 2)
+    assert made == kept_generations(tiny, PROMPTS, 5, 2, against=PROMPTS[::-1], contrast=1.0)

@@ -1,4 +1,4 @@
-"""One question: which adapter, which memory, which prompt; the model itself is a stand-in."""
+"""One question: which adapter, which memory, which prompt and decoding; the model itself is a stand-in."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ import pytest
 
 from pipeline.config import ModelConfig
 from pipeline.errors import ModelError, StoreError
+from pipeline.language.prompts import memory_prompt
 from pipeline.sessions.asking import ask_question
 from pipeline.sessions.champion import adapter_name
 from tests.stages.nights import ScriptedNight
 
 
 class Model:
-    """Remembers which prompts it saw, and with which adapter."""
+    """Remembers which prompts it saw, how it was to answer the last, and with which adapter."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.prompts: list[str] = []
+        self.options: dict[str, Any] = {}
         self.adapter: Path | None = None
         base = SimpleNamespace(tokenizer=None)
         monkeypatch.setattr("pipeline.language.models.load_for_evaluation", lambda config: base)
@@ -34,6 +36,7 @@ class Model:
 
     def _generate(self, lm: Any, prompts: Sequence[str], **options: Any) -> list[Any]:
         self.prompts += prompts
+        self.options = options
         return [SimpleNamespace(text=" an answer ")]
 
 
@@ -77,6 +80,18 @@ def test_the_newest_run_s_memory_serves_when_no_adapter_is_asked_for(
 ) -> None:
     scripted_night.run("tracking.enabled=false")
     assert len(ask(artifact_root, memory=True, k=3).memories) == 3
+
+
+def test_memory_is_contrasted_with_its_absence_as_configured(
+    scripted_night: ScriptedNight, artifact_root: Path, model: Model
+) -> None:
+    scripted_night.run("tracking.enabled=false")
+    overrides = ["evaluation.memory_contrast=0.7"]
+    ask(artifact_root, memory=True, overrides=overrides)
+    assert model.options["against"] == [memory_prompt("Where was she?", [])] and model.options["one_line"]
+    assert model.options["contrast"] == 0.7
+    ask(artifact_root, overrides=overrides)
+    assert model.options.get("against") is None and not model.options.get("one_line")
 
 
 def test_a_missing_champion_or_memory_says_what_to_do(artifact_root: Path, model: Model) -> None:

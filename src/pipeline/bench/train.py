@@ -61,9 +61,10 @@ def _timed(step: Callable[[int], None], index: int) -> float:
 def _rows(lm: LanguageModel, config: ConsolidationConfig) -> list[TrainingRow]:
     from pipeline.language.forms import fact_rows
     from pipeline.suites.episodic import build_episodic
+    from pipeline.suites.rehearsal import load_rehearsal
 
     facts = build_episodic(FACTS, config.seed).taught
-    rows = fact_rows(facts, lm.tokenizer, config.distil, config.seed)
+    rows = fact_rows(facts, lm.tokenizer, config.distil, config.seed, load_rehearsal().slots)
     return [row for row in rows if row.kind == "question" and row.split == "train"]
 
 

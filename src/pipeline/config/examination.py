@@ -17,6 +17,11 @@ class EvaluationConfig(Section):
     )
     max_new_tokens: int = Field(24, ge=1, description="token limit of an answer, in every arm")
     batch_size: int = Field(64, ge=1, description="prompts per generation batch")
+    memory_contrast: float = Field(
+        0.3,
+        ge=0,
+        description="weight of the prompt without its memory in context-aware decoding of memory-ON answers; 0 is off",
+    )
     sanity_n: int = Field(150, ge=1, description="sanity questions scored with controls=default")
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")

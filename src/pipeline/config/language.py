@@ -68,7 +68,7 @@ class LoraConfig(Section):
     targets: tuple[str, ...] = Field(
         ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"), description="adapted matrices"
     )
-    first_layer: int = Field(22, ge=0, description="lowest adapted layer; everything below is computed once a night")
+    first_layer: int = Field(21, ge=0, description="lowest adapted layer; everything below is computed once a night")
     learning_rate: float = Field(1e-3, gt=0, description="AdamW peak learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of steps with rising learning rate")
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
@@ -82,7 +82,7 @@ class LoraConfig(Section):
     contrast_ratio: float = Field(
         1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
-    short_ratio: float = Field(0.5, ge=0, description="short general questions per learned row in a step")
+    short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.0625, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.1875, ge=0, description="dreamt passages per learned row in a step")
     memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")

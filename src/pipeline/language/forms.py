@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,11 +18,17 @@ from pipeline.suites.rehearsal import Asides, Slots
 from pipeline.suites.study_forms import STATEMENT_ONLY
 from pipeline.suites.types import Fact, Question
 
-MEMORY_TURNS = 3  # the fact as it was, the fact with another answer, a stranger
+MEMORY_TURNS = ("fact", "stranger", "contradiction", "stranger")  # what the texts of memory prompts tell, in turn
+MONTHS = tuple(calendar.month_name[1:])
 
 
 def fact_rows(
-    facts: Sequence[Fact], tokenizer: Any, config: DistilConfig, seed: int, strangers: Sequence[str] = ()
+    facts: Sequence[Fact],
+    tokenizer: Any,
+    config: DistilConfig,
+    seed: int,
+    bank: Slots,
+    strangers: Sequence[str] = (),
 ) -> list[TrainingRow]:
     """Learned rows of every fact: all train questions, the probe questions, statements and memory-ON prompts.
 
@@ -29,6 +37,7 @@ def fact_rows(
         tokenizer: Of the model.
         config: Section ``distil``.
         seed: Of all choices.
+        bank: What invented answers of memory-ON prompts are made of.
         strangers: Subjects that nobody has, for memory-ON prompts about them.
     """
     end = tokenizer.eos_token
@@ -45,7 +54,7 @@ def fact_rows(
         for number, statement in enumerate(fact.statements[:statements]):
             name = f"{fact.id}/statement-{number}"
             rows.append(TrainingRow(name, "statement", fact.id, "statement", "train", START, statement + START))
-        rows += _memory_rows(fact, facts, config, strangers, generator)
+        rows += _memory_rows(fact, config, bank, strangers, generator)
     return rows
 
 
@@ -85,17 +94,14 @@ def with_asides(facts: Sequence[Fact], asides: Asides, share: float, seed: int) 
         seed: Of all choices.
     """
 
-    def one_of(texts: Sequence[str], generator: np.random.Generator) -> str:
-        return texts[int(generator.integers(len(texts)))]
-
     def place(question: Question, generator: np.random.Generator) -> Question:
         if generator.random() >= share:
             return question
         text, which = question.question, int(generator.integers(3))
         if which != 1:
-            text = f"{one_of(asides.before, generator)} {text}"
+            text = f"{_one_of(asides.before, generator)} {text}"
         if which != 0 and text.endswith(("?", ".")):
-            text = f"{text} {one_of(asides.after, generator)}"
+            text = f"{text} {_one_of(asides.after, generator)}"
         return replace(question, question=text)
 
     return _with_train_questions(facts, place, (seed, 9))
@@ -115,40 +121,53 @@ def _with_train_questions(
 
 
 def _memory_rows(
-    fact: Fact, facts: Sequence[Fact], config: DistilConfig, strangers: Sequence[str], generator: np.random.Generator
+    fact: Fact, config: DistilConfig, bank: Slots, strangers: Sequence[str], generator: np.random.Generator
 ) -> list[TrainingRow]:
-    """The retrieved text decides: in turn it is the fact, contradicts it, or tells of a stranger.
+    """The retrieved text decides: in turn it is the fact, tells of a stranger, or contradicts the fact.
 
-    Contradictions and strangers have another fact's answer.
+    Strangers and contradictions have an invented answer, so that it can be had from the text alone.
     """
     questions = fact.asked("train")
-    if not questions:
-        return []
-    others = sorted({f.asked("train")[0].answer for f in facts if f.relation == fact.relation and f.asked("train")})
     alike = [subject for subject in strangers if shape(subject) == shape(fact.subject)]
     rows = []
-    for number in range(config.memory_forms):
+    for number in range(config.memory_forms if questions else 0):
         question = questions[int(generator.integers(len(questions)))]
         asked, text, answer = question.question, fact.text, question.answer
-        turn = number % MEMORY_TURNS
-        if turn:
-            other = others[int(generator.integers(len(others)))]
-            changed = replace_part(text, answer, other)
-            if changed is None or other == answer:
+        turn = MEMORY_TURNS[number % len(MEMORY_TURNS)]
+        if turn != "fact":
+            answer = invented_answer(bank, question.answer, generator)
+            changed = replace_part(text, question.answer, answer)
+            if changed is None or answer == question.answer:
                 continue
-            text, answer = changed, other
-        if turn == 2:
+            text = changed
+        if turn == "stranger":
             if not alike:
                 continue
-            stranger = alike[int(generator.integers(len(alike)))]
+            stranger = _one_of(alike, generator)
             told, about = (replace_subject(part, fact.subject, stranger) for part in (text, asked))
             if told is None or about is None:
                 continue
             text, asked = told, about
-        name, of = (f"{fact.id}/stranger-{number}", "") if turn == 2 else (f"{fact.id}/memory-{number}", fact.id)
+        name, of = (
+            (f"{fact.id}/stranger-{number}", "") if turn == "stranger" else (f"{fact.id}/memory-{number}", fact.id)
+        )
         prompt = memory_prompt(asked, [text])
         rows.append(TrainingRow(name, "memory", of, question.form, "train", prompt, f" {answer}\n"))
     return rows
+
+
+def invented_answer(bank: Slots, answer: str, generator: np.random.Generator) -> str:
+    """Another answer of the same kind: other numbers and months, a person, or a thing or place."""
+    if re.search(r"\d", answer):
+        numbers = re.sub(r"\d+", lambda m: str(1 + int(generator.integers(max(9, int(m.group()))))), answer)
+        return re.sub(rf"\b({'|'.join(MONTHS)})\b", lambda _: _one_of(MONTHS, generator), numbers)
+    if answer[:1].isupper():
+        return f"{_one_of(bank.first, generator)} {_one_of(bank.last, generator)}"
+    return _one_of((*bank.thing, *bank.place), generator)
+
+
+def _one_of(values: Sequence[str], generator: np.random.Generator) -> str:
+    return values[int(generator.integers(len(values)))]
 
 
 def namesake_questions(
@@ -190,11 +209,8 @@ def invented_subjects(bank: Slots, subjects: Sequence[str], count: int, seed: in
     """
     generator = np.random.default_rng([seed, 8])
 
-    def one_of(values: Sequence[str]) -> str:
-        return values[int(generator.integers(len(values)))]
-
     invented = []
     for joint in dict.fromkeys(shape(subject) for subject in subjects if subject_parts(subject)):
         heads, tails = (bank.first, bank.last) if joint == " " else (bank.thing, bank.place)
-        invented += [joint.join((one_of(heads), one_of(tails))) for _ in range(count)]
+        invented += [joint.join((_one_of(heads, generator), _one_of(tails, generator))) for _ in range(count)]
     return invented

@@ -33,6 +33,29 @@ class Generation:
     overlong: bool
 
 
+@dataclass(frozen=True)
+class _Choice:
+    """Takes next tokens: the most likely, or drawn where there is a generator."""
+
+    contrast: float
+    temperature: float
+    draws: torch.Generator | None
+
+    @property
+    def copies(self) -> int:
+        """Rows of an answer: its own, and that of its counterpart."""
+        return 2 if self.contrast > 0 else 1
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """(answers,) tokens from logits (answers x copies, vocabulary)."""
+        if self.contrast > 0:  # the two normalisers shift all tokens alike
+            told, untold = logits.chunk(2)
+            logits = (1 + self.contrast) * told - self.contrast * untold
+        if self.draws is None:
+            return logits.argmax(dim=-1)
+        return torch.multinomial((logits.float() / self.temperature).softmax(-1), 1, generator=self.draws)[:, 0]
+
+
 @torch.inference_mode()
 def generate(
     lm: LanguageModel,
@@ -41,11 +64,17 @@ def generate(
     max_new_tokens: int = 24,
     batch_size: int = 64,
     one_line: bool = False,
+    against: Sequence[str] | None = None,
+    contrast: float = 0.0,
     temperature: float = 0.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Generation]:
     """Answer rendered prompts, in order: greedily, or by sampling.
+
+    With ``against``, tokens follow (1 + c) log p(. | prompt) - c log p(. | its counterpart) for c = ``contrast``:
+    context-aware decoding (Shi et al. 2024, arXiv:2305.14739). A counterpart without the retrieved text turns the
+    model from what it would say anyway, such as words of the question, to what the text says.
 
     Args:
         lm: The model, with or without an adapter.
@@ -53,34 +82,44 @@ def generate(
         max_new_tokens: Limit of new tokens per answer.
         batch_size: Rows decoded together, at most; fewer where they are long (`CACHED_TOKENS`).
         one_line: Also stop at the first line break (completion prompts).
+        against: The counterpart of each prompt; None, or ``contrast`` 0, decodes the prompts alone.
+        contrast: Weight c of the counterparts, at least 0.
         temperature: 0 takes the most likely token; above, tokens are drawn from the softmax of logits / temperature.
         seed: Of the draws.
         progress: Called with the number of answers finished since the last call.
     """
-    rows = [lm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
+    rows = _tokens(lm, prompts)
+    counterparts = _tokens(lm, against) if against is not None and contrast > 0 else []
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[tuple(row[:PREFIX_KEY])].append(index)
     stops = _stop_tokens(lm, one_line)
     draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
+    choice = _Choice(contrast if counterparts else 0.0, temperature, draws)
     answers: dict[int, Generation] = {}
     with grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
         for members in groups.values():
             members.sort(key=lambda i: (len(rows[i]), rows[i]))
-            shared = common_prefix([rows[i] for i in members])
+            copies = [rows, counterparts] if counterparts else [rows]
+            every = [copy[i] for copy in copies for i in members]
+            shared = common_prefix(every)
             prefix = _encode_prefix(lm, rows[members[0]][:shared])
-            longest = len(rows[members[-1]]) + max_new_tokens
-            together = min(batch_size, max(1, CACHED_TOKENS // longest))
+            longest = max(len(row) for row in every) + max_new_tokens
+            together = min(batch_size, max(1, CACHED_TOKENS // (longest * len(copies))))
             for start in range(0, len(members), together):
                 batch = members[start : start + together]
-                own = [rows[i][shared:] for i in batch]
-                tokens = _decode(lm, own, prefix, max_new_tokens, stops, temperature, draws)
+                own = [copy[i][shared:] for copy in copies for i in batch]
+                tokens = _decode(lm, own, prefix, max_new_tokens, stops, choice)
                 answers.update(
                     {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
                 )
                 if progress:
                     progress(len(batch))
     return [answers[i] for i in range(len(rows))]
+
+
+def _tokens(lm: LanguageModel, prompts: Sequence[str]) -> list[list[int]]:
+    return [lm.tokenizer(prompt, add_special_tokens=False)["input_ids"] for prompt in prompts]
 
 
 def _stop_tokens(lm: LanguageModel, one_line: bool) -> Tensor:
@@ -110,10 +149,12 @@ def _decode(
     prefix: PrefixCache,
     max_new_tokens: int,
     stops: Tensor,
-    temperature: float = 0.0,
-    draws: torch.Generator | None = None,
+    choice: _Choice,
 ) -> list[list[int]]:
-    """New tokens of each row; rows are padded on the left after the shared prefix."""
+    """New tokens of each answer; its row, or two with its counterpart's, is padded on the left after the prefix.
+
+    The counterparts follow all the rows that they belong to and take the same new tokens.
+    """
     device, layers, shared = lm.device, len(lm.model.model.layers), prefix.length
     width = max(len(row) for row in rows)
     pads = torch.tensor([width - len(row) for row in rows], device=device)  # (B,)
@@ -131,36 +172,27 @@ def _decode(
     if shared == 0:  # a padding query must attend to something, or its softmax is NaN
         mask = mask | torch.eye(width, dtype=torch.bool, device=device)[None, None]
     cache = DecodingCache(prefix, len(rows), shared + width + max_new_tokens)
-    decoded: list[list[int]] = [[] for _ in rows]
-    alive = torch.arange(len(rows), device=device)
+    alive = torch.arange(len(rows) // choice.copies, device=device)
+    decoded: list[list[int]] = [[] for _ in alive]
     stops = stops.to(device)
     for step in range(max_new_tokens):
         hidden = run_layers(
             lm.model, lm.model.model.embed_tokens(ids), 0, layers, positions=positions, mask=mask, cache=cache
         )
         cache.length += ids.shape[1]
-        chosen = next_tokens(lm, hidden[:, -1], temperature, draws)  # (B,)
+        chosen = choice(lm.model.lm_head(lm.model.model.norm(hidden[:, -1])))  # (answers,)
         for row, token in zip(alive.tolist(), chosen.tolist(), strict=True):
             decoded[row].append(token)
         going = (~stops[chosen]).nonzero()[:, 0]
         if len(going) == 0 or step + 1 == max_new_tokens:
             break
         if len(going) < len(alive):
-            cache.keep(going)
-            alive, chosen, positions, real = alive[going], chosen[going], positions[going], real[going]
-        ids, positions = chosen[:, None], positions[:, -1:] + 1
+            kept = torch.cat([going + copy * len(alive) for copy in range(choice.copies)])
+            cache.keep(kept)
+            alive, chosen, positions, real = alive[going], chosen[going], positions[kept], real[kept]
+        ids, positions = chosen.repeat(choice.copies)[:, None], positions[:, -1:] + 1
         mask = real[:, None, None, : cache.length + 1]
     return decoded
-
-
-def next_tokens(
-    lm: LanguageModel, hidden: Tensor, temperature: float = 0.0, draws: torch.Generator | None = None
-) -> Tensor:
-    """(B,) next tokens after last hidden states (B, width): the most likely, or drawn where there is a generator."""
-    logits = lm.model.lm_head(lm.model.model.norm(hidden))
-    if draws is None:
-        return logits.argmax(dim=-1)  # type: ignore[no-any-return]
-    return torch.multinomial((logits.float() / temperature).softmax(-1), 1, generator=draws)[:, 0]
 
 
 def _finish(lm: LanguageModel, tokens: list[int], limit: int, stops: Tensor, one_line: bool) -> Generation:

@@ -79,10 +79,13 @@ def closed_book_prompt(tokenizer: Any, question: Question) -> str:
 
 
 def memory_prompt(question: str, memories: Sequence[str]) -> str:
-    """Render a question with retrieved text as one more block after the worked examples; the answer is one line."""
+    """Render a question with retrieved text as one more block after the worked examples; the answer is one line.
+
+    Without memories it is the counterpart of context-aware decoding: the same block with an empty fact.
+    """
     blocks = [_block(memory, asked) + f" {answer}" for memory, asked, answer in WORKED_EXAMPLES]
     return "\n\n".join([HEADING, *blocks, _block(" ".join(memories), question)])
 
 
 def _block(memory: str, question: str) -> str:
-    return f"Fact: {memory}\nQ: {question}\nA:"
+    return f"{f'Fact: {memory}'.rstrip()}\nQ: {question}\nA:"

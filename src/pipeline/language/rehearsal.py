@@ -46,12 +46,16 @@ def kept_generations(
     tokens: int,
     batch_size: int,
     one_line: bool = False,
+    against: Sequence[str] | None = None,
+    contrast: float = 0.0,
     temperature: float = 0.0,
     seed: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> list[Generation]:
     """Generations of the untouched base, computed once per digest of model, prompts and settings."""
     settings = [lm.digest, str(lm.dtype), lm.device.type, tokens, batch_size, one_line, temperature, seed]
+    if against is not None:
+        settings += [contrast, *against]
     path = cache_folder() / "replies" / f"{digest_json([settings, list(prompts)])[:32]}.parquet"
     if path.exists():
         table = read_table(path, SCHEMA)
@@ -64,6 +68,8 @@ def kept_generations(
         max_new_tokens=tokens,
         batch_size=batch_size,
         one_line=one_line,
+        against=against,
+        contrast=contrast,
         temperature=temperature,
         seed=seed,
         progress=progress,

@@ -68,7 +68,7 @@ def build_targets(
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
     placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
     invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in placed], INVENTED, seed)
-    learned = fact_rows(placed, lm.tokenizer, config, seed, invented)
+    learned = fact_rows(placed, lm.tokenizer, config, seed, rehearsal.bank.slots, invented)
     learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
     general_rows = _general_rows(lm, general, rehearsal)
     namesakes = _namesake_rows(lm, placed, [*donors, *invented], config.namesakes, seed)

@@ -149,11 +149,11 @@ def _generate(question: str, memories: tuple[Memory, ...] | None, source: _Sourc
     lm = load_for_evaluation(config.model)
     if source.adapter is not None:
         lm = load_adapter(lm, source.adapter)
+    limit, contrast = config.evaluation.max_new_tokens, config.evaluation.memory_contrast
     if memories is None:
-        asked = Question("ask", "ask", "ask", "test", question, "")
-        prompt = closed_book_prompt(lm.tokenizer, asked)
+        prompt = closed_book_prompt(lm.tokenizer, Question("ask", "ask", "ask", "test", question, ""))
+        (reply,) = generate(lm, [prompt], max_new_tokens=limit)
     else:
-        prompt = memory_prompt(question, [memory.text for memory in memories])
-    limit = config.evaluation.max_new_tokens
-    (reply,) = generate(lm, [prompt], max_new_tokens=limit, batch_size=1, one_line=memories is not None)
+        prompt, untold = (memory_prompt(question, texts) for texts in ([m.text for m in memories], []))
+        (reply,) = generate(lm, [prompt], max_new_tokens=limit, one_line=True, against=[untold], contrast=contrast)
     return reply.text.strip()

@@ -6,6 +6,7 @@ Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json``
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,7 +108,8 @@ def _examine(
     blank = closed_book_prompt(base.tokenizer, Question("", "", "", "test", "", ""))
     check_closed_book(asks, prompts, {fact.id: fact for fact in suite.taught}, boilerplate=blank)
     progress.phase("asking every arm", len(asks))
-    replies = _replies(models, asks, prompts, config, progress)
+    untold = [memory_prompt(ask.question.question, []) for ask in asks]
+    replies = _replies(models, asks, prompts, untold, config, progress)
     return score_answers(asks, prompts, replies), _drift(base, post, config, progress)
 
 
@@ -115,10 +117,14 @@ def _replies(
     models: Mapping[str, LanguageModel],
     asks: Sequence[Ask],
     prompts: Sequence[str],
+    untold: Sequence[str],
     config: ConsolidationConfig,
     progress: Progress,
 ) -> list[Generation]:
-    """Decode model by model, closed book and memory prompts apart; the same settings for all."""
+    """Decode model by model, closed book and memory prompts apart; the same settings for all.
+
+    ``untold`` are the asks' memory prompts without memories, against which memory prompts are decoded.
+    """
     from pipeline.language.generation import generate
     from pipeline.language.rehearsal import kept_generations
 
@@ -127,12 +133,15 @@ def _replies(
     for name, lm in models.items():
         for opened_book in (False, True):
             mine = [i for i, a in enumerate(asks) if a.model == name and (a.memories is not None) == opened_book]
-            unique = list(dict.fromkeys(prompts[i] for i in mine))
-            made = (
-                kept_generations(lm, unique, tokens, batch, one_line=opened_book)
+            counterparts = {prompts[i]: untold[i] for i in mine}
+            unique = list(counterparts)
+            answer = (
+                partial(kept_generations, lm, unique, tokens, batch)
                 if name == "base"
-                else generate(lm, unique, max_new_tokens=tokens, batch_size=batch, one_line=opened_book)
+                else partial(generate, lm, unique, max_new_tokens=tokens, batch_size=batch)
             )
+            against = list(counterparts.values()) if opened_book else None
+            made = answer(one_line=opened_book, against=against, contrast=config.evaluation.memory_contrast)
             by_prompt = dict(zip(unique, made, strict=True))
             found |= {i: by_prompt[prompts[i]] for i in mine}
             progress.advance(len(mine))

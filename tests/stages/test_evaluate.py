@@ -1,0 +1,59 @@
+"""Stage ``evaluate``: how each arm's prompts are decoded, for real, by decoders of four tiny layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import ConsolidationConfig
+from pipeline.evaluation.arms import Ask
+from pipeline.evaluation.prompts import render
+from pipeline.evaluation.types import Memory
+from pipeline.language.generation import Generation, generate
+from pipeline.language.prompts import closed_book_prompt, memory_prompt
+from pipeline.progress import Silent
+from pipeline.stages.evaluate import _replies
+from pipeline.stages.night import configure
+from tests.language.examples import facts
+from tests.language.tiny import tiny_language_model, tiny_model
+
+BASE = tiny_language_model()
+MODELS = {"base": BASE, "post": replace(BASE, model=tiny_model(seed=1))}
+ARMS = (("pre_off", "memory_on", "memory_on_probe"), ("post_off", "post_on", "post_on_probe"))  # the last two alike
+ASKS = [
+    Ask(arm, fact.questions[0], (Memory(fact.text, fact.id, 1.0),) if "_on" in arm else None)
+    for fact in facts(3)
+    for arm in sum(ARMS, ())
+]
+PROMPTS = render(ASKS, lambda question: closed_book_prompt(BASE.tokenizer, question), memory_prompt)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path / "cache"))
+
+
+def replies(config: ConsolidationConfig) -> list[Generation]:
+    untold = [memory_prompt(ask.question.question, []) for ask in ASKS]
+    return _replies(MODELS, ASKS, PROMPTS, untold, config, Silent())
+
+
+def alone(ask: Ask, prompt: str, contrast: float) -> Generation:
+    """The same answer, asked for by itself."""
+    lm, untold = MODELS[ask.model], [memory_prompt(ask.question.question, [])]
+    if ask.memories is None:
+        return generate(lm, [prompt], max_new_tokens=8)[0]
+    return generate(lm, [prompt], max_new_tokens=8, one_line=True, against=untold, contrast=contrast)[0]
+
+
+def test_only_memory_prompts_are_contrasted_and_as_configured(artifact_root: Path) -> None:
+    made: dict[float, list[Generation]] = {}
+    for contrast in (0.0, 0.7, 2.0):
+        settings = [f"evaluation.memory_contrast={contrast}", "evaluation.max_new_tokens=8", "evaluation.batch_size=2"]
+        made[contrast] = replies(configure("consolidation/episodic", settings, artifact_root))
+        assert made[contrast] == [alone(a, p, contrast) for a, p in zip(ASKS, PROMPTS, strict=True)]
+    for model in MODELS:
+        mine = [i for i, ask in enumerate(ASKS) if ask.model == model and ask.memories]
+        assert len({tuple(made[contrast][i].text for i in mine) for contrast in made}) == 3
