@@ -109,6 +109,12 @@ def test_answers_and_their_counterparts_leave_the_batch_together(own_tiny: Langu
     assert generate(lm, told, against=told, contrast=1.0, **options) == plain
 
 
+def test_every_prompt_needs_its_counterpart(tiny: LanguageModel) -> None:
+    for against in ([], ["Fact:"], ["Fact:"] * 3):
+        with pytest.raises(ValueError, match=f"2 prompts, but {len(against)} counterparts"):
+            generate(tiny, ["Otto", "Mona"], against=against, contrast=1.0)
+
+
 def test_counterparts_take_their_share_of_the_memory(tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def batches(against: list[str] | None) -> list[int]:
         sizes: list[int] = []

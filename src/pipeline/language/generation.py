@@ -49,7 +49,7 @@ class _Choice:
     def __call__(self, logits: Tensor) -> Tensor:
         """(answers,) tokens from logits (answers x copies, vocabulary)."""
         if self.contrast > 0:  # the two normalisers shift all tokens alike
-            told, untold = logits.chunk(2)
+            told, untold = logits.float().chunk(2)
             logits = (1 + self.contrast) * told - self.contrast * untold
         if self.draws is None:
             return logits.argmax(dim=-1)
@@ -87,7 +87,12 @@ def generate(
         temperature: 0 takes the most likely token; above, tokens are drawn from the softmax of logits / temperature.
         seed: Of the draws.
         progress: Called with the number of answers finished since the last call.
+
+    Raises:
+        ValueError: ``against`` is of another length than ``prompts``.
     """
+    if against is not None and len(against) != len(prompts):
+        raise ValueError(f"{len(prompts)} prompts, but {len(against)} counterparts")
     rows = _tokens(lm, prompts)
     counterparts = _tokens(lm, against) if against is not None and contrast > 0 else []
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
