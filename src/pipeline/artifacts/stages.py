@@ -14,8 +14,6 @@ next attempt with the same inputs (checkpoints), and emptied when anything chang
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +26,7 @@ import pyarrow as pa
 from pipeline.artifacts.atomic import read_json, write_bytes, write_json, write_table
 from pipeline.artifacts.digests import code_version
 from pipeline.artifacts.disk import disk_errors, remove_tree
+from pipeline.artifacts.footprint import peak_memory_bytes, return_freed_memory
 from pipeline.artifacts.jsonable import json_safe
 from pipeline.artifacts.locking import FileLock
 from pipeline.artifacts.manifest import Manifest, files_below, load, publish
@@ -169,6 +168,7 @@ def stage(
             yield current
             return
         _prepare(folder, key, force)
+        return_freed_memory()
         start = time.perf_counter()
         with disk_errors(folder):
             yield current
@@ -179,7 +179,7 @@ def _publish(current: Stage, key: Mapping[str, Any], seconds: float, worker: str
     cost = {
         "seconds": round(seconds, 3),
         "worker": worker or os.environ.get("ENGRAM_WORKER") or "inline",
-        "peak_memory_bytes": _peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(),
     }
     files = {file for path in current._files for file in files_below(path)}
     metrics = json_safe(current.metrics, f"{current.name} metrics")
@@ -281,8 +281,3 @@ def _result(name: str, folder: Path, manifest: Manifest, cached: bool) -> StageR
         )
     except KeyError as error:
         raise ArtifactError(f"{folder / MANIFEST}: not a stage's manifest, it lacks {error}") from None
-
-
-def _peak_memory_bytes() -> int:
-    """Highest resident memory of this process; the kernel counts in KiB, on macOS in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import RunFolder, StageResult
+from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
 from pipeline.evaluation.arms import Ask, Plan
@@ -183,4 +184,5 @@ def _control(
     progress.phase(f"control {control}")
     made = control_rows(rows, control, facts, suite.untaught, config.seed, base.tokenizer.eos_token)
     train_adapter(made, config, place, progress)
+    return_freed_memory()
     return place / "adapter"
