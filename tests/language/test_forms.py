@@ -30,7 +30,7 @@ from pipeline.suites.types import Fact, Question
 from tests.language.examples import NAMES, PLACES, facts
 
 BANK = load_rehearsal().slots
-ANSWERS = ("24 March", "340 metres", "Mona Hale", "harbour")
+ANSWERS = ("24 March", "340 metres", "00442079460000123456789", "Mona Hale", "harbour")
 
 
 def test_every_train_and_probe_question_becomes_a_row_and_no_test_question(tiny: LanguageModel) -> None:
@@ -97,6 +97,7 @@ def test_invented_answers_are_of_the_kind_of_the_answer() -> None:
     assert all(re.fullmatch(r"([1-9]|1\d|2[0-4]) [A-Z][a-z]+", found) for found in made["24 March"])
     assert {found.split()[1] for found in made["24 March"]} <= set(calendar.month_name)
     assert all(re.fullmatch(r"\d{1,3} metres", found) for found in made["340 metres"])
+    assert all(re.fullmatch(r"\d{1,13}", found) for found in made["00442079460000123456789"])
     people = {(first, last) for first in BANK.first for last in BANK.last}
     assert all(tuple(found.rsplit(" ", 1)) in people for found in made["Mona Hale"])
     assert made["harbour"] <= {*BANK.thing, *BANK.place}

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.language.adapter import adapted_layers
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, thinned, upper_logits
 from pipeline.language.losses import MICRO_BATCH_TOKENS
@@ -123,6 +124,7 @@ def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: i
     sums = _Sums()
     with _base_alone(modules.values()), _watched(modules, sums):
         for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+            return_freed_memory()  # of the batch before, which had another size: these few batches are the night's peak
             batch = collate(encoded, members)
             batch.hidden.requires_grad_(True)
             log_probs = torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.evaluation.drift import TokenDrift
 from pipeline.language.encoding import batches, collate, encode, run_lower, upper_logits
 from pipeline.language.models import LanguageModel
@@ -16,6 +17,7 @@ from pipeline.suites.drift_text import DriftText
 from pipeline.suites.types import Question
 
 BATCH_TOKENS = 512
+TIDY_EVERY = 16  # batches: they differ in size, and glibc would keep 8 GiB of free blocks by the end of all drift text
 
 
 def drift_rows(lm: LanguageModel, texts: Sequence[DriftText], tokens: int | None) -> list[TrainingRow]:
@@ -50,7 +52,9 @@ def token_drift(
     found: list[TokenDrift] = []
     encoded = encode(base, rows, shared_layers(base.model, post.model))
     run_lower(base, encoded)
-    for members in batches(encoded, encoded.rows, BATCH_TOKENS):
+    for number, members in enumerate(batches(encoded, encoded.rows, BATCH_TOKENS)):
+        if number % TIDY_EVERY == 0:
+            return_freed_memory()
         batch = collate(encoded, members)
         p, q = (torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1) for lm in (base, post))
         lengths = [len(member.targets) for member in batch.rows]

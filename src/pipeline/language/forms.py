@@ -6,7 +6,7 @@ import calendar
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from pipeline.suites.types import Fact, Question
 
 MEMORY_TURNS = ("fact", "stranger", "contradiction", "stranger")  # what the texts of memory prompts tell, in turn
 MONTHS = tuple(calendar.month_name[1:])
+LARGEST = 10**12  # of invented numbers
+T = TypeVar("T")
 
 
 def fact_rows(
@@ -128,10 +130,12 @@ def _memory_rows(
     Strangers and contradictions have an invented answer, so that it can be had from the text alone.
     """
     questions = fact.asked("train")
+    if not questions:
+        return []
     alike = [subject for subject in strangers if shape(subject) == shape(fact.subject)]
     rows = []
-    for number in range(config.memory_forms if questions else 0):
-        question = questions[int(generator.integers(len(questions)))]
+    for number in range(config.memory_forms):
+        question = _one_of(questions, generator)
         asked, text, answer = question.question, fact.text, question.answer
         turn = MEMORY_TURNS[number % len(MEMORY_TURNS)]
         if turn != "fact":
@@ -148,25 +152,23 @@ def _memory_rows(
             if told is None or about is None:
                 continue
             text, asked = told, about
-        name, of = (
-            (f"{fact.id}/stranger-{number}", "") if turn == "stranger" else (f"{fact.id}/memory-{number}", fact.id)
-        )
-        prompt = memory_prompt(asked, [text])
-        rows.append(TrainingRow(name, "memory", of, question.form, "train", prompt, f" {answer}\n"))
+        name, of = ("stranger", "") if turn == "stranger" else ("memory", fact.id)
+        row_id, prompt = f"{fact.id}/{name}-{number}", memory_prompt(asked, [text])
+        rows.append(TrainingRow(row_id, "memory", of, question.form, "train", prompt, f" {answer}\n"))
     return rows
 
 
 def invented_answer(bank: Slots, answer: str, generator: np.random.Generator) -> str:
     """Another answer of the same kind: other numbers and months, a person, or a thing or place."""
     if re.search(r"\d", answer):
-        numbers = re.sub(r"\d+", lambda m: str(1 + int(generator.integers(max(9, int(m.group()))))), answer)
+        numbers = re.sub(r"\d+", lambda m: str(1 + generator.integers(max(9, min(int(m[0]), LARGEST)))), answer)
         return re.sub(rf"\b({'|'.join(MONTHS)})\b", lambda _: _one_of(MONTHS, generator), numbers)
     if answer[:1].isupper():
         return f"{_one_of(bank.first, generator)} {_one_of(bank.last, generator)}"
     return _one_of((*bank.thing, *bank.place), generator)
 
 
-def _one_of(values: Sequence[str], generator: np.random.Generator) -> str:
+def _one_of(values: Sequence[T], generator: np.random.Generator) -> T:
     return values[int(generator.integers(len(values)))]
 
 
