@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ArtifactError
 from pipeline.language.adapter import attach, b_norm, trainable
+from pipeline.language.curriculum import schedule
 from pipeline.language.curvature import CurvatureAnchor, general_moments
 from pipeline.language.encoding import encode, run_lower
 from pipeline.language.generation import generate
@@ -34,6 +35,8 @@ CONFIG = LoraConfig(
     batch_size=3,
     checkpoint_steps=1,
     learning_rate=0.01,
+    stop_at=0.0,  # the second of three passes is the first to be probed, and the last one cools down
+    patience=1,
 )
 
 
@@ -136,13 +139,22 @@ def test_probe_accuracy_is_greedy_exactness(tiny: LanguageModel) -> None:
     assert math.isnan(probe_accuracy(night.lm, night.encoded, []))
 
 
-@pytest.mark.parametrize(("stop_at", "patience", "epochs"), [(0.0, 1, 2), (0.0, 2, 3), (1.0, 1, 3)])
-def test_it_stops_once_the_probes_pass(tiny: LanguageModel, stop_at: float, patience: int, epochs: int) -> None:
-    night = trainer(tiny, CONFIG.model_copy(update={"stop_at": stop_at, "patience": patience}))
-    assert len(night.run()) == epochs * night.steps_per_epoch
-    assert night.finished() == (stop_at == 0.0)
+@pytest.mark.parametrize(("stop_at", "patience", "passes"), [(0.0, 1, 4), (0.0, 2, 5), (0.0, 3, 6), (1.0, 1, 6)])
+def test_it_cools_down_for_a_pass_once_the_probes_pass(
+    tiny: LanguageModel, stop_at: float, patience: int, passes: int
+) -> None:
+    config = CONFIG.model_copy(update={"stop_at": stop_at, "patience": patience, "epochs": 6})  # probed from the third
+    night = trainer(tiny, config)
+    steps = night.run()
+    assert len(steps) == passes * night.steps_per_epoch
+    expected = [schedule(step.step, night.total, config) for step in steps]
     if night.finished():
         assert night.run() == night.records  # nothing more to do
+        expected[-night.steps_per_epoch :] = [
+            rate * share for rate, share in zip(expected[-night.steps_per_epoch :], (0.55, 0.1), strict=True)
+        ]
+    assert [step.learning_rate for step in steps] == pytest.approx(expected)
+    assert night.finished() == (stop_at == 0.0)
 
 
 def test_a_bfloat16_base_trains_a_float32_adapter(tiny: LanguageModel) -> None:

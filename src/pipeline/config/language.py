@@ -107,6 +107,6 @@ class LoraConfig(Section):
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"
     )
     stop_at: float = Field(1.0, ge=0, le=1, description="probe accuracy that may end the training early")
-    patience: int = Field(2, ge=1, description="passes in a row at or above stop_at that end it")
+    patience: int = Field(2, ge=1, description="passes in a row at or above stop_at before the last, cooling one")
     checkpoint_steps: int = Field(20, ge=1, description="steps between checkpoints, from which a killed night resumes")
     clip: float = Field(1.0, gt=0, description="gradient norm limit")

@@ -102,7 +102,11 @@ class Trainer:
             self._restore(checkpoint)
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
-        """Train to the end, or until the probe questions pass ``patience`` times in a row; every step's record."""
+        """Train to the end, or for one cooling pass more once the probe questions passed ``patience`` times in a row.
+
+        Cooling takes the learning rate down to a tenth: ended at a high rate, general knowledge has lost more than it
+        need. Returns every step's record.
+        """
         with fused_lora(self.lm.model):
             for step in self._steps():
                 self.records.append(step)
@@ -115,10 +119,19 @@ class Trainer:
         return self.records
 
     def finished(self) -> bool:
-        """Whether the last epochs all reached ``stop_at``."""
-        measured = [s.probe_accuracy for s in self.records if not math.isnan(s.probe_accuracy)]
-        last = measured[-self.config.patience :]
-        return len(last) == self.config.patience and min(last) >= self.config.stop_at
+        """Whether the pass that cools down is done: the one after the last ``patience`` passes reached ``stop_at``."""
+        passed = self._passed()
+        return passed is not None and len(self.records) >= (passed + 2) * self.steps_per_epoch
+
+    def _passed(self) -> int | None:
+        """The pass that was the last of the first ``patience`` in a row to reach ``stop_at``."""
+        row = 0
+        for step in self.records:
+            if not math.isnan(step.probe_accuracy):
+                row = row + 1 if step.probe_accuracy >= self.config.stop_at else 0
+                if row == self.config.patience:
+                    return step.epoch
+        return None
 
     def _steps(self) -> Iterator[Step]:
         done = len(self.records)
@@ -134,6 +147,8 @@ class Trainer:
         """One optimiser step; the last one of an epoch also moves the facts' standing on."""
         step = epoch * self.steps_per_epoch + index
         rate = schedule(step, self.total, self.config)
+        if self._passed() is not None:
+            rate *= 1 - 0.9 * (index + 1) / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
