@@ -6,9 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.arms import ARMS, Ask
 from pipeline.evaluation.metrics import arm_summary, prior, probe_outcomes, summarise, uplift
-from pipeline.evaluation.sanity import hallucination, sanity_asks, sanity_summary, takeover, taught_phrases
+from pipeline.evaluation.sanity import (
+    hallucination,
+    sanity_asks,
+    sanity_summary,
+    second_look,
+    takeover,
+    taught_phrases,
+)
 from tests.evaluation.examples import Reply, examine, sanity_items, scripted, small_suite
 
 SUITE = small_suite()
@@ -114,6 +122,21 @@ def test_sanity_subset_is_stratified_and_the_same_for_both_models() -> None:
     ]
     assert all(cells.count(cell) == 2 for cell in cells)
     assert len(sanity_asks(sanity_items(10))) == 80
+
+
+@pytest.mark.parametrize(
+    ("lost", "looks_again"), [(("s-world-dev-0",), True), (("s-world-test-0",), False), ((), False)]
+)
+def test_a_loss_in_the_sampled_development_half_is_looked_at_again(lost: tuple[str, ...], looks_again: bool) -> None:
+    """With the other questions of that half; what the test half lost decides nothing."""
+    items = sanity_items(4)
+    sample = [item for item in items if not item.id.endswith("-3")]
+    asks = sanity_asks(sample)
+    wrong = [ask.arm == "sanity_post" and ask.question.item_id in lost for ask in asks]
+    said = [Reply("Hm." if w else ask.question.answer) for w, ask in zip(wrong, asks, strict=True)]
+    more = second_look(items, score_answers(asks, ["a prompt"] * len(asks), said))
+    assert more == (sanity_asks([i for i in items if i.half == "dev" and i not in sample]) if looks_again else [])
+    assert {ask.arm for ask in more} == ({"sanity_pre", "sanity_post"} if looks_again else set())
 
 
 def test_takeover_counts_taught_words_that_the_base_did_not_say() -> None:

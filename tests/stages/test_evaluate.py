@@ -10,12 +10,15 @@ import pytest
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.arms import Ask
 from pipeline.evaluation.prompts import render
+from pipeline.evaluation.sanity import sanity_asks, sanity_summary
 from pipeline.evaluation.types import Memory
 from pipeline.language.generation import Generation, generate
 from pipeline.language.prompts import closed_book_prompt, memory_prompt
 from pipeline.progress import Silent
-from pipeline.stages.evaluate import _replies
+from pipeline.stages.evaluate import _answers, _replies
 from pipeline.stages.night import configure
+from pipeline.suites.sanity import SanityQuestion
+from pipeline.suites.types import Question
 from tests.language.examples import facts
 from tests.language.tiny import tiny_language_model, tiny_model
 
@@ -57,3 +60,27 @@ def test_only_memory_prompts_are_contrasted_and_as_configured(artifact_root: Pat
     for model in MODELS:
         mine = [i for i, ask in enumerate(ASKS) if ask.model == model and ask.memories]
         assert len({tuple(made[contrast][i].text for i in mine) for contrast in made}) == 3
+
+
+@pytest.mark.parametrize("right", ["base", "post"])
+def test_a_doubtful_loss_of_general_knowledge_is_looked_at_again(artifact_root: Path, right: str) -> None:
+    """What the base says is taken for right, or what the adapted model says: the first is a loss of everything."""
+    config = configure("consolidation/episodic", ["evaluation.max_new_tokens=8"], artifact_root)
+
+    def said(text: str) -> str:
+        asked = Question("", "", "", "test", text, "")
+        return generate(MODELS[right], [closed_book_prompt(BASE.tokenizer, asked)], max_new_tokens=8)[0].text
+
+    items = [
+        SanityQuestion(f"s{i}", "world", "test" if i % 2 else "dev", text, said(text), (), "w")
+        for i, text in enumerate(
+            f"Where is the {word}?" for word in ("choir", "king", "owl", "harbour", "lamp", "well")
+        )
+    ]
+    asks = [*ASKS, *sanity_asks(items[:2])]
+    answers, notes = _answers(MODELS, asks, items, facts(3), config, Silent())
+    sane = sanity_summary(answers)
+    assert sane is not None and sane["delta"] == (-1.0 if right == "base" else 1.0)
+    assert sane["n"] == (4 if right == "base" else 2)  # all three of the development half, and one of the other
+    assert len(notes) == (1 if right == "base" else 0)
+    assert answers.num_rows == len(ASKS) + 2 * sane["n"]

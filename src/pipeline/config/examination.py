@@ -22,7 +22,11 @@ class EvaluationConfig(Section):
         ge=0,
         description="weight of the prompt without its memory in context-aware decoding of memory-ON answers; 0 is off",
     )
-    sanity_n: int = Field(150, ge=1, description="sanity questions scored with controls=default")
+    sanity_n: int = Field(
+        150,
+        ge=1,
+        description="sanity questions scored with controls=default; all of the development half if it falls short",
+    )
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")

@@ -20,11 +20,30 @@ from pipeline.suites.types import Fact, Question, Split
 if TYPE_CHECKING:
     from pipeline.suites.sanity import SanityQuestion
 
+DOUBTFUL = -0.02  # a loss that a sample may show by chance: of 75 questions, one standard error is .03
+
 
 def sanity_asks(questions: Sequence[SanityQuestion], n: int | None = None) -> list[Ask]:
     """Ask base and adapted model the same fixed subset of ``n`` questions, stratified by panel and half."""
     chosen = stratified_subset(questions, n, lambda q: q.id, lambda q: (q.panel, q.half), salt="sanity")
     return [Ask(arm, _as_question(item)) for arm in SANITY_ARMS for item in chosen]
+
+
+def second_look(questions: Sequence[SanityQuestion], answers: pa.Table) -> list[Ask]:
+    """The rest of the development half, for both models, where the part that was asked lost more than `DOUBTFUL`.
+
+    Promotion hangs on that half, and a sample of it fails by chance alone in one night out of five.
+
+    Args:
+        questions: All sanity questions.
+        answers: Of both models to some of them.
+    """
+    seen = answers.filter(pc.field("split") != "test")
+    pairs = paired(seen)
+    if not pairs or float(_figures(pairs)["delta"] or 0.0) >= DOUBTFUL:
+        return []
+    asked = {str(before["item_id"]) for before, _ in pairs}
+    return sanity_asks([item for item in questions if item.half == "dev" and item.id not in asked])
 
 
 def _as_question(item: SanityQuestion) -> Question:

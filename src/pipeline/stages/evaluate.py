@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.artifacts.footprint import return_freed_memory
@@ -20,7 +20,7 @@ from pipeline.evaluation.guards import guard_figures
 from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
-from pipeline.evaluation.sanity import sanity_asks
+from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
@@ -32,10 +32,12 @@ from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.retriever import StoreRetriever
 from pipeline.suites.drift_text import DRIFT_DOMAINS, load_drift
-from pipeline.suites.sanity import load_sanity
-from pipeline.suites.types import Question, Suite
+from pipeline.suites.sanity import SanityQuestion, load_sanity
+from pipeline.suites.types import Fact, Question, Suite
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from pipeline.language.generation import Generation
     from pipeline.language.models import LanguageModel
 
@@ -67,16 +69,17 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         )
         full = config.evaluation.controls == "full"
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
-        answers, drifted = _examine(stage.folder, config, inputs, asks, suite, store, progress)
+        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, store, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
-        figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, plan.notes)
+        notes = [*plan.notes, *notes]
+        figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
         write_feedback(stage, retrieval_usage(plan.asks), known)
         stage.metrics = {
             "retrieval": {"requests": retriever.requests, "hits": retriever.hits},
-            "asks": len(asks),
+            "asks": answers.num_rows,
             "post_off_heldout": figures["arms"]["post_off_heldout"]["em"],
         }
     return stage.result
@@ -90,11 +93,10 @@ def _examine(
     suite: Suite,
     store: EpisodicStore,
     progress: Progress,
-) -> tuple[Any, dict[str, object]]:
-    """Answers of every model as one table, and the drift from base to adapted model."""
+) -> tuple[pa.Table, dict[str, object], list[str]]:
+    """Answers of every model as one table, the drift from base to adapted model, and what readers must know."""
     from pipeline.language.adapter import load_adapter
     from pipeline.language.models import load_for_evaluation
-    from pipeline.language.prompts import closed_book_prompt, memory_prompt
 
     progress.phase("loading the model")
     base = load_for_evaluation(config.model)
@@ -105,13 +107,47 @@ def _examine(
             models[control] = load_adapter(
                 base, _control(folder, control, config, inputs, suite, store, base, progress)
             )
-    prompts = render(asks, lambda question: closed_book_prompt(base.tokenizer, question), memory_prompt)
-    blank = closed_book_prompt(base.tokenizer, Question("", "", "", "test", "", ""))
-    check_closed_book(asks, prompts, {fact.id: fact for fact in suite.taught}, boilerplate=blank)
-    progress.phase("asking every arm", len(asks))
+    answers, notes = _answers(models, asks, load_sanity(), suite.taught, config, progress)
+    return answers, _drift(base, post, config, progress), notes
+
+
+def _answers(
+    models: Mapping[str, LanguageModel],
+    asks: Sequence[Ask],
+    sanity: Sequence[SanityQuestion],
+    taught: Sequence[Fact],
+    config: ConsolidationConfig,
+    progress: Progress,
+) -> tuple[pa.Table, list[str]]:
+    """The scored answers, of a second look at general questions too where the first leaves promotion in doubt."""
+    prompts, replies = _asked(models, asks, taught, config, progress, "asking every arm")
+    answers = score_answers(asks, prompts, replies)
+    more = second_look(sanity, answers)
+    if not more:
+        return answers, []
+    again, others = _asked(models, more, taught, config, progress, "a closer look at general questions")
+    note = "the sampled sanity questions of the development half left promotion in doubt: all of that half were asked"
+    return score_answers([*asks, *more], [*prompts, *again], [*replies, *others]), [note]
+
+
+def _asked(
+    models: Mapping[str, LanguageModel],
+    asks: Sequence[Ask],
+    taught: Sequence[Fact],
+    config: ConsolidationConfig,
+    progress: Progress,
+    what: str,
+) -> tuple[list[str], list[Generation]]:
+    """Rendered prompts and the models' replies; no closed-book prompt holds its fact or answer."""
+    from pipeline.language.prompts import closed_book_prompt, memory_prompt
+
+    tokenizer = models["base"].tokenizer
+    prompts = render(asks, lambda question: closed_book_prompt(tokenizer, question), memory_prompt)
+    blank = closed_book_prompt(tokenizer, Question("", "", "", "test", "", ""))
+    check_closed_book(asks, prompts, {fact.id: fact for fact in taught}, boilerplate=blank)
+    progress.phase(what, len(asks))
     untold = [memory_prompt(ask.question.question, []) for ask in asks]
-    replies = _replies(models, asks, prompts, untold, config, progress)
-    return score_answers(asks, prompts, replies), _drift(base, post, config, progress)
+    return prompts, _replies(models, asks, prompts, untold, config, progress)
 
 
 def _replies(
