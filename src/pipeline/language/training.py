@@ -125,11 +125,11 @@ class Trainer:
 
     def _passed(self) -> int | None:
         """The pass that was the last of the first ``patience`` in a row to reach ``stop_at``."""
-        row = 0
-        for step in self.records:
+        streak = 0
+        for step in self.records[self.steps_per_epoch - 1 :: self.steps_per_epoch]:  # passes are probed at their ends
             if not math.isnan(step.probe_accuracy):
-                row = row + 1 if step.probe_accuracy >= self.config.stop_at else 0
-                if row == self.config.patience:
+                streak = streak + 1 if step.probe_accuracy >= self.config.stop_at else 0
+                if streak == self.config.patience:
                     return step.epoch
         return None
 
@@ -138,16 +138,16 @@ class Trainer:
         if self.finished() or self.steps_per_epoch == 0:
             return
         for epoch in range(done // self.steps_per_epoch, self.config.epochs):
-            after = copy.deepcopy(self.standing)
+            after, cooling = copy.deepcopy(self.standing), self._passed() is not None
             for index, rows in enumerate(self.curriculum.epoch(epoch, after)):
                 if epoch * self.steps_per_epoch + index >= done:
-                    yield self._step(epoch, index, rows, after)
+                    yield self._step(epoch, index, rows, after, cooling)
 
-    def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing) -> Step:
+    def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing, cooling: bool) -> Step:
         """One optimiser step; the last one of an epoch also moves the facts' standing on."""
         step = epoch * self.steps_per_epoch + index
         rate = schedule(step, self.total, self.config)
-        if self._passed() is not None:
+        if cooling:
             rate *= 1 - 0.9 * (index + 1) / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
