@@ -12,7 +12,14 @@ from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import normalise
 from pipeline.stores.episode import episode_of
 from pipeline.suites.facts import suite_of_facts
-from pipeline.suites.study_forms import STATEMENT_ONLY, TRAIN_FORMS, is_derived, own_questions, with_study_forms
+from pipeline.suites.study_forms import (
+    KEYWORD_FORMS,
+    STATEMENT_ONLY,
+    TRAIN_FORMS,
+    is_derived,
+    own_questions,
+    with_study_forms,
+)
 from pipeline.suites.types import Fact, Question, Split
 
 TEXT = "On Friday Mona Hale bought a lantern at the harbour."
@@ -34,6 +41,15 @@ FULL = Fact(
 BARE = Fact("f2", "Otto Lund borrowed a bread knife at the tannery on 5 May.")
 SHORT = Fact("f3", "It rained on Tuesday.")
 FACTS = (FULL, BARE, SHORT)
+
+
+def short(fact: Fact) -> list[Question]:
+    return [q for q in fact.asked("train") if q.form.startswith(("keywords-", "elliptic-"))]
+
+
+def whole(fact: Fact) -> list[Question]:
+    return [q for q in fact.asked("train") if q not in short(fact)]
+
 
 words = st.sampled_from(
     ["Mona", "Hale", "Otto", "harbour", "bought", "a", "the", "lantern", "on", "5", "May", "?", "."]
@@ -59,8 +75,8 @@ def any_facts(draw: st.DrawFn) -> list[Fact]:
 def test_a_fact_gets_its_forms_and_keeps_its_own() -> None:
     (fact,) = with_study_forms([FULL])
     assert fact.questions[:2] == FULL.questions and fact.relation == "fact" and fact.statements == (TEXT,)
-    assert len(fact.asked("train")) == TRAIN_FORMS and fact.asked("test") == FULL.asked("test")
-    assert [q.form for q in fact.asked("train")[1:]] == [f"rewrite-{i}" for i in range(1, TRAIN_FORMS)]
+    assert len(whole(fact)) == TRAIN_FORMS and fact.asked("test") == FULL.asked("test")
+    assert [q.form for q in whole(fact)[1:]] == [f"rewrite-{i}" for i in range(1, TRAIN_FORMS)]
     assert [q.form for q in fact.asked("probe")] == ["held-back-1", "held-back-2"]
     assert {"Fill in: On Friday Mona Hale bought a lantern at the ____."} < {q.question for q in fact.questions}
 
@@ -70,7 +86,7 @@ def test_a_statement_alone_is_asked_by_its_text_and_counted_apart() -> None:
     assert (fact.relation, fact.subject, fact.statements) == (STATEMENT_ONLY, "Otto Lund", (BARE.text,))
     assert {q.relation for q in fact.questions} == {STATEMENT_ONLY}
     assert {q.answer for q in fact.asked("train")} == {"bread knife", "tannery", "5 May"}
-    assert len(fact.asked("train")) == TRAIN_FORMS and len(fact.asked("probe")) == 2
+    assert len(whole(fact)) == TRAIN_FORMS and len(fact.asked("probe")) == 2
     (short,) = with_study_forms([SHORT])
     assert {q.answer for q in short.asked("train")} == {"Tuesday"} and short.subject == ""
 
@@ -84,7 +100,8 @@ def test_no_form_is_a_test_form_or_holds_its_answer(facts: list[Fact]) -> None:
         assert len(set(keys)) == len(keys) and not own & set(keys)
         assert not any(leaked_answer(q, q.question) for q in derived)
         assert {q.split for q in derived} <= {"train", "probe"}
-        assert len(fact.asked("train")) <= max(TRAIN_FORMS, len(before.asked("train")))
+        assert len(whole(fact)) <= max(TRAIN_FORMS, len(before.asked("train")))
+        assert len(short(fact)) <= KEYWORD_FORMS + len(before.asked("train")) + 4 * max(3, len(before.asked("train")))
         assert [q.question for q in fact.questions if not is_derived(q)] == [q.question for q in before.questions]
         if before.asked("probe"):
             assert len(fact.asked("probe")) == len(before.asked("probe"))
@@ -126,6 +143,29 @@ def test_a_form_that_two_facts_would_answer_differently_is_left_out() -> None:
     for fact in with_study_forms([lantern, hat]):
         assert not any("Fill in" in q.question for q in fact.questions)
     assert any("Fill in" in q.question for q in with_study_forms([lantern])[0].questions)
+
+
+def test_short_forms_keep_the_question_word_and_the_subject() -> None:
+    for fact in with_study_forms([FULL, BARE]):
+        made = short(fact)
+        assert {q.form.split("-")[0] for q in made} == {"keywords", "elliptic"}
+        assert all(holds(q.question, fact.subject) and not leaked_answer(q, q.question) for q in made)
+    (full, _) = with_study_forms([FULL, BARE])
+    assert {q.answer for q in short(full)} == {"harbour"}
+    assert "Mona Hale: where?" in {q.question for q in short(full)}
+
+
+def test_short_forms_that_another_question_could_mean_are_left_out() -> None:
+    def living(answer: str) -> Fact:
+        question = asked("Where does Mona Hale live?", answer, item="f4")
+        return Fact("f4", "Mona Hale lives in Tarnwick.", subject="Mona Hale", questions=(question,))
+
+    bought, lives = (short(fact) for fact in with_study_forms([FULL, living("Tarnwick")]))
+    assert bought and lives and not any(q.form.startswith("elliptic") for q in (*bought, *lives))
+    assert all({"did", "buy", "lantern"} & set(normalise(q.question).split()) for q in bought)
+    assert all({"does", "live"} & set(normalise(q.question).split()) for q in lives)
+    alike, _ = with_study_forms([FULL, living("harbour")])
+    assert short(alike) == short(with_study_forms([FULL])[0])
 
 
 @pytest.mark.parametrize(

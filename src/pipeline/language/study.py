@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
+from pipeline.language.keywords import anchors
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import memory_prompt
 from pipeline.language.rehearsal import kept_generations
 from pipeline.language.rows import TrainingRow
-from pipeline.suites.study_forms import STATEMENT_ONLY
+from pipeline.suites.study_forms import STATEMENT_ONLY, is_derived
 from pipeline.suites.types import Fact, Question
 
 Phase = Callable[[str, int], Callable[[int], None]]
@@ -52,18 +53,6 @@ OPENINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("how does", ("In what way does",)),
 )
 """Left to itself the base repeats the question; it is made to begin otherwise. First match counts."""
-_SPARE = frozenset(
-    re.findall(
-        r"\w+",
-        """
-    a about an and are as at be been by can could did do does for from had has have he her his how i in into is it its
-    me my of on or our please she that the their they this to was we were what when where which who whom whose why will
-    with would you your
-    """,
-    )
-)
-"""Words without which a question still asks the same."""
-_NAME_OR_NUMBER = re.compile(r"\b(?:[A-Z][\w'’-]*|\d[\w.,:]*)")
 _POSSESSIVE = re.compile(r"\w+['’]s? \w+")
 
 
@@ -90,8 +79,9 @@ def questions_to_rephrase(fact: Fact, count: int) -> list[Question]:
     if fact.relation not in USER_RELATIONS:
         return []
     plain = [q for q in fact.asked("train") if q.style == "question" and q.question.endswith("?") and not q.history]
-    own = [q for q in plain if not q.form.startswith("rewrite-")]
-    chosen = sorted(own or [q for q in plain if opening_of(q.question)], key=lambda q: len(q.question))
+    own = [q for q in plain if not is_derived(q)]
+    reworded = [q for q in plain if q.form.startswith("rewrite-") and opening_of(q.question)]
+    chosen = sorted(own or reworded, key=lambda q: len(q.question))
     return [chosen[number % len(chosen)] for number in range(count)] if chosen else []
 
 
@@ -136,17 +126,7 @@ def survives(question: Question, text: str, subject: str) -> bool:
         return False
     if any(not holds(question.question, owned) for owned in _POSSESSIVE.findall(text)):  # somebody else's, perhaps
         return False
-    return all(holds(text, anchor) for anchor in _anchors(question.question, subject))
-
-
-def _anchors(question: str, subject: str) -> list[str]:
-    """What must stay: the subject, else names and numbers, else every word of substance."""
-    if subject and holds(question, subject):
-        return [subject]
-    first = question.split(" ", 1)[0]
-    names = [n for n in _NAME_OR_NUMBER.findall(question) if n != first or n.lower() not in _SPARE]
-    names = [re.sub(r"['’]s?$", "", name) for name in names if name != "I"]
-    return names or [word for word in normalise(question).split() if word not in _SPARE]
+    return all(holds(text, anchor) for anchor in anchors(question.question, subject))
 
 
 def count_rewrites(facts: Sequence[Fact], rows: Sequence[TrainingRow], count: int) -> dict[str, int]:

@@ -12,24 +12,27 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 import numpy as np
 
 from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
+from pipeline.language.keywords import elliptic_questions, keyword_queries, question_word, told_apart
 from pipeline.language.rewrites import cloze_from_text, rewrite_question, statement_question
 from pipeline.suites.types import Fact, Question, Split, Style
 
 TRAIN_FORMS = 16
-"""Train forms of a fact in all, the user's own included; own ones beyond that stay."""
+"""Whole train forms of a fact in all, the user's own included; own ones beyond that stay."""
+KEYWORD_FORMS = 12
+"""Draws of keyword queries of a fact, which are trained beside its whole forms."""
 HELD_BACK = 2
 """Rewrites that decide early stopping for a fact without probe questions."""
 STATEMENT_ONLY = "statement-only"
 """Relation of a fact without train questions; such facts are counted apart."""
 
-_DERIVED = re.compile(r"(?:rewrite|held-back)-\d+")
+_DERIVED = re.compile(r"(?:rewrite|held-back|keywords|elliptic)-\d+")
 _CAPITALS = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
 _OPENERS = re.compile(
     "A|An|At|By|For|From|In|It|Last|Later|My|Next|On|Once|Our|The|Then|This|Today|When|Yesterday"
@@ -52,27 +55,47 @@ def own_questions(fact: Fact) -> Fact:
     return replace(fact, questions=tuple(q for q in fact.questions if not is_derived(q)))
 
 
+@dataclass(frozen=True)
+class _Offer:
+    """Forms that a fact could be studied in, by kind, each kind in order of preference."""
+
+    core: list[Question]
+    rewrites: list[Question]
+    keywords: list[Question]
+    elliptic: list[Question]
+
+
 def with_study_forms(facts: Sequence[Fact]) -> list[Fact]:
-    """Widen training forms to `TRAIN_FORMS`, hold rewrites back where there is no probe question, add the statement.
+    """Widen training forms to `TRAIN_FORMS`, add queries by keyword, hold rewrites back as probes, add the statement.
 
     Args:
         facts: The user's facts; forms that were derived before are derived anew.
 
     Returns:
-        The facts in their order. Derived train questions are named ``rewrite-1``…, probe questions ``held-back-1``…;
-        facts without train questions of their own, and all their questions, have the relation `STATEMENT_ONLY`.
+        The facts in their order. Derived train questions are named ``rewrite-1``…, ``keywords-1``… and ``elliptic-1``…;
+        facts without probe questions get ``held-back-1``…. Facts without train questions of their own, and all their
+        questions, have the relation `STATEMENT_ONLY`.
     """
     plain = [_prepared(own_questions(fact)) for fact in facts]
-    offered = [_offered(fact) for fact in plain]
+    cores = [_core(fact) for fact in plain]
+    asked = [
+        q for fact, core in zip(plain, cores, strict=True) for q in (*fact.asked("train"), *fact.asked("probe"), *core)
+    ]
+    offers = [_offer(fact, core, asked) for fact, core in zip(plain, cores, strict=True)]
     answers: dict[str, list[Question]] = defaultdict(list)
-    for fact, (core, rewrites) in zip(plain, offered, strict=True):
-        for question in (*fact.asked("train"), *fact.asked("probe"), *core, *rewrites):
-            answers[normalise(question.question)].append(question)
+    for question in (*asked, *(q for offer in offers for q in (*offer.rewrites, *offer.keywords, *offer.elliptic))):
+        answers[normalise(question.question)].append(question)
 
     def clear(questions: Sequence[Question]) -> list[Question]:
         return [q for q in questions if _one_answer(answers[normalise(q.question)])]
 
-    return [_widened(fact, clear(core), clear(more)) for fact, (core, more) in zip(plain, offered, strict=True)]
+    return [
+        _widened(
+            fact,
+            _Offer(clear(offer.core), clear(offer.rewrites), clear(offer.keywords), clear(offer.elliptic)),
+        )
+        for fact, offer in zip(plain, offers, strict=True)
+    ]
 
 
 def _prepared(fact: Fact) -> Fact:
@@ -101,16 +124,39 @@ def _one_answer(questions: Sequence[Question]) -> bool:
     return all(exact_match(other.answer, first.answer, first.aliases) for other in questions[1:])
 
 
-def _offered(fact: Fact) -> tuple[list[Question], list[Question]]:
-    """Forms that the text gives, and rewrites of the questions that a fact has; each list in order of preference."""
-    own = fact.asked("train")
-    told = [_question(fact, text, answer) for text, answer in statement_question(fact.text, fact.subject)]
+def _core(fact: Fact) -> list[Question]:
+    """Forms that the text gives: clozes and questions that it answers."""
+    own, told = fact.asked("train"), _told(fact)
     clozes = [_cloze(fact, q.answer, q.aliases) for q in own or told]
     if not own and not told:
         clozes = [_cloze(fact, span) for span in _telling_spans(fact)][:3]
-    asked = [*own, *fact.asked("probe")]
-    core = _distinct([*(cloze for cloze in clozes if cloze is not None), *told], asked)
-    return core, _distinct(_rewrites(fact, own or told or core), [*asked, *core])
+    return _distinct([*(cloze for cloze in clozes if cloze is not None), *told], [*own, *fact.asked("probe")])
+
+
+def _told(fact: Fact) -> list[Question]:
+    return [_question(fact, text, answer) for text, answer in statement_question(fact.text, fact.subject)]
+
+
+def _offer(fact: Fact, core: list[Question], asked: Sequence[Question]) -> _Offer:
+    """All forms of a fact; ``asked`` are the questions of every fact, from which short forms must be told apart."""
+    own = fact.asked("train")
+    sources = own or _told(fact)
+    generator = _generator(fact, sources or core)
+    rewrites = _rewrites(fact, sources or core, generator)
+    keywords, elliptic = [], []
+    for source in (q for q in sources if q.style == "question" and not q.history):
+        others = [q.question for q in asked if not _one_answer([source, q])]
+        draws = -(-KEYWORD_FORMS // len(sources))
+        queries = keyword_queries(source.question, fact.subject, draws, generator)
+        keywords += [replace(source, question=text) for text in queries if told_apart(text, others)]
+        if told_apart(f"{question_word(source.question)} {fact.subject}", others):
+            elliptic += [replace(source, question=text) for text in elliptic_questions(source.question, fact.subject)]
+    taken = [*own, *fact.asked("probe"), *core]
+    return _Offer(core, *(_distinct(_sealed(made), taken) for made in (rewrites, keywords, elliptic)))
+
+
+def _sealed(questions: Sequence[Question]) -> list[Question]:
+    return [q for q in questions if leaked_answer(q, q.question) is None]
 
 
 def _telling_spans(fact: Fact) -> list[str]:
@@ -134,11 +180,15 @@ def _cloze(fact: Fact, answer: str, aliases: tuple[str, ...] = ()) -> Question |
     return None if leaked_answer(question, text) else question
 
 
-def _rewrites(fact: Fact, sources: Sequence[Question]) -> list[Question]:
-    """Rewrites of all sources in turn, chosen by what the fact says."""
+def _generator(fact: Fact, sources: Sequence[Question]) -> np.random.Generator:
+    """Draws that follow from what the fact says."""
     known = [fact.text, *([q.question, q.answer] for q in sources)]
     seed = hashlib.sha256(json.dumps(known).encode("utf-8", "surrogatepass")).digest()[:8]
-    generator = np.random.default_rng(int.from_bytes(seed, "big"))
+    return np.random.default_rng(int.from_bytes(seed, "big"))
+
+
+def _rewrites(fact: Fact, sources: Sequence[Question], generator: np.random.Generator) -> list[Question]:
+    """Rewrites of all sources in turn."""
     wanted = -(-(TRAIN_FORMS + HELD_BACK) // max(1, len(sources))) + len(sources)
     made = [
         [
@@ -163,11 +213,16 @@ def _distinct(questions: Sequence[Question], taken: Sequence[Question]) -> list[
     return list(found.values())
 
 
-def _widened(fact: Fact, core: Sequence[Question], rewrites: Sequence[Question]) -> Fact:
-    held = [] if fact.asked("probe") else list(rewrites[:HELD_BACK])
+def _widened(fact: Fact, offer: _Offer) -> Fact:
+    held = [] if fact.asked("probe") else offer.rewrites[:HELD_BACK]
     room = max(0, TRAIN_FORMS - len(fact.asked("train")))
-    trained = [*core, *rewrites[len(held) :]][:room]
-    derived = [*_named(trained, "train", "rewrite"), *_named(held, "probe", "held-back")]
+    whole = [*offer.core, *offer.rewrites[len(held) :]][:room]
+    derived = [
+        *_named(whole, "train", "rewrite"),
+        *_named(offer.keywords, "train", "keywords"),
+        *_named(offer.elliptic, "train", "elliptic"),
+        *_named(held, "probe", "held-back"),
+    ]
     return replace(fact, questions=(*fact.questions, *derived))
 
 
