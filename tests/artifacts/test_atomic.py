@@ -157,6 +157,7 @@ def test_a_malformed_schema_name_is_refused(tmp_path: Path, schema: str) -> None
     assert list(tmp_path.glob("*.parquet")) == []
 
 
+@pytest.mark.parametrize("memory_map", [False, True])
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -165,12 +166,28 @@ def test_a_malformed_schema_name_is_refused(tmp_path: Path, schema: str) -> None
         (b"PAR1 torn", "not a whole Parquet file"),
     ],
 )
-def test_missing_and_torn_tables_are_named(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_missing_and_torn_tables_are_named(
+    tmp_path: Path, content: bytes | None, reason: str, memory_map: bool
+) -> None:
     path = tmp_path / "t.parquet"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ArtifactError, match=rf"t\.parquet: .*{reason}"):
-        read_table(path, "rows/1")
+        read_table(path, "rows/1", memory_map=memory_map)
+
+
+@pytest.mark.parametrize("memory_map", [False, True])
+def test_a_table_is_mapped_only_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_map: bool) -> None:
+    path, opened, open_file = tmp_path / "t.parquet", [], pq.ParquetFile
+
+    def recorded(file: Path, **options: Any) -> pq.ParquetFile:
+        opened.append(options)
+        return open_file(file, **options)
+
+    write_table(path, TABLE, "rows/1", "hash")
+    monkeypatch.setattr(pq, "ParquetFile", recorded)
+    assert read_table(path, "rows/1", memory_map=memory_map).equals(TABLE)
+    assert opened == [{"memory_map": memory_map}]
 
 
 @pytest.mark.parametrize("written", ["rows/2", "other/1", None])

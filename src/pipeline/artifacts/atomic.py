@@ -102,14 +102,19 @@ def write_table(path: Path, table: pa.Table, schema: str, config_hash: str) -> N
         pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
 
 
-def read_table(path: Path, schema: str) -> pa.Table:
+def read_table(path: Path, schema: str, *, memory_map: bool = False) -> pa.Table:
     """Read a Parquet file of a known schema.
+
+    Args:
+        path: The file.
+        schema: Expected name and version.
+        memory_map: Whether to map the file, which spares a copy of a large one.
 
     Raises:
         ArtifactError: It is missing, torn, or of another schema or version.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, memory_map=memory_map) as file:
             found = (file.schema_arrow.metadata or {}).get(SCHEMA_KEY, b"none").decode()
             if found != schema:
                 raise ArtifactError(
