@@ -1,21 +1,18 @@
-"""Public data sets that suites and benchmarks read, each as plain files below ``$ENGRAM_DATA``."""
+"""Public data sets that suites and benchmarks read: text as plain files below ``$ENGRAM_DATA``, images as Parquet."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import write_bytes
+from pipeline.catalogue.hub import Load, Row, data_root, load_rows
 from pipeline.errors import ConfigError, DataError
-
-Row = Mapping[str, Any]
-Load = Callable[[str, str | None, str], Iterable[Row]]
-"""(hub id, configuration, split) to rows; `datasets.load_dataset` in earnest, three rows in tests."""
+from pipeline.images import idx_folder, prepare_images, prepared_folder
 
 _TOFU_ROWS, _TOFU_PER_AUTHOR = 3200, 20  # authors 1 to 160; the last 40 are TOFU's own forgetting splits
 _SQUAD_PASSAGES = 300
@@ -31,6 +28,7 @@ class DataSet:
         source: Where it is published, with its licence.
         files: Files that Engram reads.
         fetch: Makes those files from the hub; None when they have to be placed by hand.
+        images: Whether `pipeline.images` prepares it instead.
     """
 
     name: str
@@ -38,20 +36,17 @@ class DataSet:
     source: str
     files: tuple[str, ...]
     fetch: Callable[[Load], dict[str, list[dict[str, Any]]]] | None = None
+    images: bool = False
 
     @property
     def folder(self) -> Path | None:
-        """Where it lies, if every file is there."""
+        """Where it lies, if every file is there; images prepared, or else as idx files."""
+        if self.images:
+            return prepared_folder(self.name) or idx_folder(self.name)
         root = data_root()
         if root is None or not all((root / self.name / file).is_file() for file in self.files):
             return None
         return root / self.name
-
-
-def data_root() -> Path | None:
-    """``$ENGRAM_DATA``, or None when it is not set."""
-    value = os.environ.get("ENGRAM_DATA")
-    return Path(value).expanduser() if value else None
 
 
 def _tofu(load: Load) -> dict[str, list[dict[str, Any]]]:
@@ -84,21 +79,14 @@ def _kept(row: Row, keys: Iterable[str]) -> dict[str, Any]:
     return {key: row[key] for key in keys if key in row}
 
 
-_IDX = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-
 DATA_SETS: tuple[DataSet, ...] = (
     DataSet("tofu", "fictitious authors, 20 questions each", "locuslab/TOFU on the hub, MIT",
             ("qa.jsonl", "paraphrase.jsonl", "world_facts.jsonl"), _tofu),
     DataSet("squad", "Wikipedia passages with questions", "rajpurkar/squad on the hub, CC BY-SA 4.0",
             ("passages.jsonl",), _squad),
     DataSet("triples", "facts in ten relations", "the repository sleeping-llm, MIT", ("facts.jsonl",)),
-    DataSet("mnist", "handwritten digits in idx format", "ylecun/mnist on the hub, CC BY-SA 3.0", _IDX),
-    DataSet("fashion-mnist", "clothing in idx format", "zalando-datasets/fashion_mnist on the hub, MIT", _IDX),
+    DataSet("mnist", "handwritten digits", "ylecun/mnist on the hub, CC BY-SA 3.0", (), images=True),
+    DataSet("fashion-mnist", "pictures of clothing", "zalando-datasets/fashion_mnist on the hub, MIT", (), images=True),
     DataSet("text", "plays, for byte-level models", "tinyshakespeare in karpathy/char-rnn, public domain",
             ("tinyshakespeare.txt",)),
 )  # fmt: skip
@@ -121,7 +109,8 @@ def pull(name: str, root: Path | None = None, load: Load | None = None) -> Path:
 
     Args:
         name: One of `DATA_SETS`.
-        root: Folder that receives ``<name>/``; None is ``$ENGRAM_DATA``.
+        root: Folder that receives ``<name>/``; None is ``$ENGRAM_DATA``. Images go into ``images/<name>/``, and None is
+            the cache folder.
         load: Replaces `datasets.load_dataset`.
 
     Raises:
@@ -129,23 +118,15 @@ def pull(name: str, root: Path | None = None, load: Load | None = None) -> Path:
         DataError: It cannot be fetched: no network, or it has to be placed by hand.
     """
     entry = data_set(name)
+    if entry.images:
+        return prepare_images(name, root, load=load).folder
     target = root or data_root()
     if target is None:
         raise ConfigError("no folder to write to: set ENGRAM_DATA, or add --to DIR")
     if entry.fetch is None:
         files = ", ".join(entry.files)
         raise DataError(f"{name} has to be placed by hand: put {files} into {target / name}, from {entry.source}")
-    for file, rows in entry.fetch(load or _from_hub).items():
+    for file, rows in entry.fetch(load or load_rows).items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         write_bytes(target / name / file, lines.encode())
     return target / name
-
-
-def _from_hub(name: str, configuration: str | None, split: str) -> Iterable[Row]:
-    from datasets import load_dataset
-
-    try:
-        rows: Iterable[Row] = load_dataset(name, configuration, split=split)
-    except Exception as error:  # the hub's client raises its own, httpx's and OS errors
-        raise DataError(f"{name} is neither cached nor downloadable ({type(error).__name__}): {error}") from error
-    return rows

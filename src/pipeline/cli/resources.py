@@ -42,8 +42,9 @@ def pull_model(
 
 @data.command("list")
 def list_data() -> None:
-    """Show the known data sets, and where each was found below $ENGRAM_DATA."""
-    from pipeline.catalogue.data import DATA_SETS, data_root
+    """Show the known data sets, and where each was found: below $ENGRAM_DATA, or images in the cache."""
+    from pipeline.catalogue.data import DATA_SETS
+    from pipeline.catalogue.hub import data_root
 
     console = Console()
     table = Table("data set", "holds", "source", title="Data sets", title_justify="left")
@@ -60,13 +61,25 @@ def list_data() -> None:
 def pull_data(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A data set of `engram data list`.")],
     folder: Annotated[
-        Path | None, typer.Option("--to", metavar="DIR", help="Folder for NAME/.", show_default="$ENGRAM_DATA")
+        Path | None,
+        typer.Option(
+            "--to",
+            metavar="DIR",
+            help="Folder for NAME/, or for images/NAME/.",
+            show_default="$ENGRAM_DATA, for images the cache",
+        ),
     ] = None,
 ) -> None:
-    """Fetch a public data set through the `datasets` library."""
-    from pipeline.catalogue.data import pull
+    """Fetch a public data set, from this machine if it is here, else through the `datasets` library."""
+    from pipeline.catalogue.data import data_set, pull
+    from pipeline.images import prepare_images
 
     console = Console()
     with console.status(f"fetching {name}"):
-        written = pull(name, folder)
-    console.print(f"{name} lies in {written}", soft_wrap=True, highlight=False)
+        told = f"{name} lies in {pull(name, folder)}"
+        if data_set(name).images:
+            prepared = prepare_images(name, folder)
+            told += f", from: {prepared.source}"
+            if prepared.reduced:
+                told += ". Remove the folder and pull again once the hub or $ENGRAM_DATA has the whole set"
+    console.print(told, soft_wrap=True, highlight=False, markup=False)

@@ -52,7 +52,7 @@ class LanguageModel:
 
 
 def cache_folder() -> Path:
-    """The folder of converted models: ``$ENGRAM_CACHE``, else ``~/.cache/engram``."""
+    """The folder of converted models and prepared images: ``$ENGRAM_CACHE``, else ``~/.cache/engram``."""
     return Path(os.environ.get("ENGRAM_CACHE") or Path.home() / ".cache" / "engram")
 
 
