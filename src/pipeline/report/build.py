@@ -6,10 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from pipeline.artifacts import read_json
 from pipeline.errors import ArtifactError
+from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
 MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift")
@@ -57,7 +55,7 @@ def build_report(
     fields |= {"telemetry": counters, "suites": suites, "guards": guards, "promoted": promoted, "lora": lora}
     fields |= {"workers": workers, "timings": timings, "peak_memory_bytes": peak_memory_bytes}
     fields["notes"] = (*metrics.get("notes", ()), *notes)
-    return _checked(identity.model_dump() | fields, "report.json")
+    return checked(Report, identity.model_dump() | fields, "report.json")
 
 
 def load_report(path: Path) -> Report:
@@ -69,13 +67,4 @@ def load_report(path: Path) -> Report:
     Raises:
         ArtifactError: It is missing, torn, or not of schema version 1.
     """
-    file = path / "report.json" if path.is_dir() else path
-    return _checked(read_json(file), str(file))
-
-
-def _checked(values: Any, where: str) -> Report:
-    try:
-        return Report.model_validate(values)
-    except ValidationError as error:
-        problems = [f"{'.'.join(map(str, e['loc'])) or 'report'}: {e['msg']}" for e in error.errors()[:5]]
-        raise ArtifactError(f"{where}: not a report of schema version 1: {'; '.join(problems)}") from None
+    return read_report(Report, path)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.evaluation import guards
 from pipeline.evaluation.arms import ARMS
-from pipeline.evaluation.guards import AT_MOST
+from pipeline.report.base import RunReport
 from pipeline.report.schema import Report
 
 NOT_MEASURED = "–"
+
+AT_MOST = {"consolidation": guards.AT_MOST, "columns": ("sleep_drop", "wake_drop")}
+"""By flow, the guards whose figure must not be above the threshold; all others must not be below it."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.1f} s"
 
 
+def memory(size: int) -> str:
+    """Bytes, and the same in GiB."""
+    return f"{size:,} ({size / 2**30:.2f} GiB)"
+
+
 def arms_table(report: Report) -> Table:
     """One row per arm that was run, in the order of `ARMS`."""
     names = [name for name in ARMS if name in report.arms] + [name for name in report.arms if name not in ARMS]
@@ -58,10 +67,11 @@ def arms_table(report: Report) -> Table:
     return Table("Arms", ("arm", "what is asked", "EM", "95 % interval", "F1", "contains", "refused", "n"), tuple(rows))
 
 
-def guards_table(report: Report) -> Table:
+def guards_table(report: RunReport) -> Table:
     """Every guard with figure, threshold and verdict."""
+    at_most = {name for names in AT_MOST.values() for name in names}
     rows = [
-        (g.name, short(g.value), ("≤ " if g.name in AT_MOST else "≥ ") + short(g.threshold), _verdict(g.passed))
+        (g.name, short(g.value), ("≤ " if g.name in at_most else "≥ ") + short(g.threshold), _verdict(g.passed))
         for g in report.guards
     ]
     return Table("Guards", ("guard", "figure", "threshold", "verdict"), tuple(rows))
@@ -121,11 +131,11 @@ def other_table(report: Report) -> Table:
             rows.append((f"lora.{part}", text))
     for name, suite in report.suites.items():
         rows += [(f"suites.{name}.{part}", number(value)) for part, value in suite.model_dump().items()]
-    rows.append(("peak_memory_bytes", f"{report.peak_memory_bytes:,} ({report.peak_memory_bytes / 2**30:.2f} GiB)"))
+    rows.append(("peak_memory_bytes", memory(report.peak_memory_bytes)))
     return Table("Other figures", ("figure", "value"), tuple(rows))
 
 
-def stages_table(report: Report) -> Table:
+def stages_table(report: RunReport) -> Table:
     """Where each stage ran and how long it took."""
     rows = [(stage, report.workers.get(stage, NOT_MEASURED), duration(s)) for stage, s in report.timings.items()]
     rows.append(("all", "", duration(sum(report.timings.values()))))

@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
+from pipeline.report.base import RunReport
 from pipeline.report.exchanges import Exchange
 from pipeline.report.figures import (
     Table,
@@ -39,7 +40,7 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _section(table: Table) -> list[str]:
     rows = [[_plain(cell) for cell in row] for row in table.rows]
-    return [f"## {table.title}", "", *_table(table.columns, rows)] if table.rows else []
+    return [f"## {table.title}", "", *_table([_plain(column) for column in table.columns], rows)] if table.rows else []
 
 
 def _exchanges(title: str, exchanges: Sequence[Exchange]) -> list[str]:
@@ -72,6 +73,29 @@ def markdown(
         n_failed: How many wrong answers there are in all.
         plots: Names of the files in ``plots/``.
     """
+    return render_markdown(
+        report,
+        headline(report),
+        (arms_table(report),),
+        (forms_table(report), other_table(report), stages_table(report)),
+        plots,
+        sample,
+        failed,
+        n_failed,
+    )
+
+
+def render_markdown(
+    report: RunReport,
+    cards: Iterable[tuple[str, str, str]],
+    tables: Iterable[Table],
+    details: Iterable[Table],
+    plots: Iterable[str],
+    sample: Sequence[Exchange] = (),
+    failed: Sequence[Exchange] = (),
+    n_failed: int = 0,
+) -> str:
+    """The Markdown of any flow's report; arguments as of `pipeline.report.page.render_page`, plots by file name."""
     verdict = "promoted to champion" if report.promoted else "**not promoted**"
     lines = [
         f"# {_plain(report.flow)}/{_plain(report.deployment)}, run {_plain(report.run_id)}",
@@ -82,14 +106,12 @@ def markdown(
         "",
         *(f"> {escape(note)}" for note in report.notes),
         "",
-        *_table(("figure", "value", ""), [[_plain(cell) for cell in card] for card in headline(report)]),
+        *_table(("figure", "value", ""), [[_plain(cell) for cell in card] for card in cards]),
         *_section(guards_table(report)),
-        *_section(arms_table(report)),
+        *(line for table in tables for line in _section(table)),
         *(line for name in plots for line in (f"![{name}](plots/{name}.png)", "")),
         *_exchanges("Answers side by side", sample),
         *_exchanges(f"Wrong answers after the night ({len(failed)} of {n_failed})", failed),
-        *_section(forms_table(report)),
-        *_section(other_table(report)),
-        *_section(stages_table(report)),
+        *(line for table in details for line in _section(table)),
     ]
     return "\n".join(lines).rstrip() + "\n"

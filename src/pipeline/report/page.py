@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.report.base import RunReport
 from pipeline.report.exchanges import Exchange
 from pipeline.report.figures import (
+    Table,
     arms_table,
     duration,
     forms_table,
@@ -50,16 +52,52 @@ def page(
         n_failed: How many wrong answers there are in all.
         config_text: The configuration that was used, as YAML.
     """
+    return render_page(
+        report,
+        headline(report),
+        {"arms": arms_table(report)},
+        (forms_table(report), other_table(report), stages_table(report)),
+        {PLOT_TITLES.get(name, name): data for name, data in plots.items()},
+        sample,
+        failed,
+        n_failed,
+        config_text,
+    )
+
+
+def render_page(
+    report: RunReport,
+    cards: Sequence[tuple[str, str, str]],
+    tables: Mapping[str, Table],
+    details: Sequence[Table],
+    plots: Mapping[str, bytes],
+    sample: Sequence[Exchange] = (),
+    failed: Sequence[Exchange] = (),
+    n_failed: int = 0,
+    config_text: str = "",
+) -> str:
+    """The page of any flow's report.
+
+    Args:
+        report: The run, what it cost, its guards and notes.
+        cards: Title, figure and explanation of what a reader wants to know first.
+        tables: Shown open below the guards, by the id of the element.
+        details: Shown folded at the end; empty ones are left out.
+        plots: PNG by title.
+        sample: Exchanges to show.
+        failed: Wrong answers to show.
+        n_failed: How many wrong answers there are in all.
+        config_text: The configuration that was used, as YAML.
+    """
     environment = Environment(
         loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("report.html.j2").render(
         report=report,
-        cards=headline(report),
-        guards=guards_table(report),
-        arms=arms_table(report),
-        details=[table for table in (forms_table(report), other_table(report), stages_table(report)) if table.rows],
-        plots=[(PLOT_TITLES.get(name, name), base64.b64encode(data).decode()) for name, data in plots.items()],
+        cards=cards,
+        tables={"guards": guards_table(report), **tables},
+        details=[table for table in details if table.rows],
+        plots=[(title, base64.b64encode(data).decode()) for title, data in plots.items()],
         sample=sample,
         failed=failed,
         n_failed=n_failed,

@@ -7,31 +7,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from pipeline.report.base import Identity as Identity  # part of this contract, and named with it
+from pipeline.report.base import Part, RunReport, present
 
 Share = float
 Interval = tuple[float, float]
-
-
-class Part(BaseModel):
-    """A frozen part of the report; an unknown field is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Identity(Part):
-    """Which run this is."""
-
-    flow: str
-    deployment: str
-    run_id: str
-    seed: int
-    model: str
-    config_hash: str
-    code_version: str
-    started: str  # ISO 8601
-    finished: str
-    placement: Literal["inline", "workers"]
 
 
 class Cell(Part):
@@ -131,15 +113,6 @@ class SuiteFigures(Part):
     refused: int
 
 
-class Guard(Part):
-    """One verdict; a figure that was not measured is None and never passes."""
-
-    name: str
-    value: float | None
-    threshold: float
-    passed: bool
-
-
 TELEMETRY = (
     "retrieval.requests",
     "retrieval.hits",
@@ -152,7 +125,7 @@ TELEMETRY = (
 )
 
 
-class Report(Identity):
+class Report(RunReport):
     """A night: what was measured, what it cost, and whether it was promoted."""
 
     schema_version: Literal[1] = 1
@@ -166,24 +139,13 @@ class Report(Identity):
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
-    workers: dict[str, str]
-    timings: dict[str, float]  # seconds
-    peak_memory_bytes: int
-    guards: tuple[Guard, ...]
-    promoted: bool
-    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
-        plain: dict[str, Any] = self.model_dump(mode="json")
-        for section in ("hallucination",):
-            if plain[section]:
-                plain[section] = _present(plain[section])
+        plain = super().to_json()
+        if "hallucination" in plain:
+            plain["hallucination"] = present(plain["hallucination"])
         for arm in plain["arms"].values():
-            arm["by_form"] = {form: _present(cell) for form, cell in arm["by_form"].items()}
-            arm["by_relation"] = {relation: _present(cell) for relation, cell in arm["by_relation"].items()}
-        return _present(plain)
-
-
-def _present(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value is not None}
+            arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
+            arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}
+        return plain

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from pipeline.report.base import RunReport
 from pipeline.report.figures import Table, arms_table, guards_table
 from pipeline.report.schema import Report
 
@@ -28,6 +29,6 @@ def summary_table(report: Report) -> RichTable:
     return rich_table(arms_table(report), f"{report.flow}/{report.deployment} {report.run_id}: {promoted}")
 
 
-def verdict_table(report: Report) -> RichTable:
-    """All guards."""
+def verdict_table(report: RunReport) -> RichTable:
+    """All guards of any flow."""
     return rich_table(guards_table(report))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline.artifacts import write_bytes, write_json
+from pipeline.report.base import RunReport
 from pipeline.report.exchanges import Key, chosen, failures, side_by_side
 from pipeline.report.markdown import markdown
 from pipeline.report.page import page
@@ -45,9 +46,28 @@ def write_report(
     exchanges = side_by_side(answers, questions)
     sample, (failed, n_failed) = chosen(exchanges), failures(exchanges)
     plots = draw(report, tables or NightTables())
+    text = markdown(report, sample, failed, n_failed, plots)
+    return write_files(folder, report, text, page(report, plots, sample, failed, n_failed, config_text), plots)
+
+
+def write_files(folder: Path, report: RunReport, text: str, html: str, plots: Mapping[str, bytes]) -> list[Path]:
+    """Write any flow's report, each file atomically.
+
+    Args:
+        folder: The run folder.
+        report: The figures.
+        text: ``report.md``.
+        html: ``report.html``.
+        plots: PNG by name.
+
+    Returns:
+        The paths of all files, ``report.json`` first.
+
+    Raises:
+        ArtifactError: A file cannot be written.
+    """
     files = {folder / "plots" / f"{name}.png": data for name, data in plots.items()}
-    files[folder / "report.md"] = markdown(report, sample, failed, n_failed, plots).encode("utf-8", "replace")
-    html = page(report, plots, sample, failed, n_failed, config_text)
+    files[folder / "report.md"] = text.encode("utf-8", "replace")
     files[folder / "report.html"] = html.encode("utf-8", "replace")
     write_json(folder / "report.json", report.to_json())
     for path, data in files.items():
