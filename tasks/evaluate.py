@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="evaluate", **OPTIONS)
 def evaluate(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Ask every arm, memory off and on, and score the answers."""
-    from pipeline.stages import evaluate as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("evaluate", run, inputs, progress)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
@@ -12,33 +13,29 @@ from uuid import UUID
 from prefect.cache_policies import NO_CACHE
 
 from pipeline.artifacts import RunFolder, StageResult
-from pipeline.config import ConsolidationConfig
 from pipeline.progress import Progress, Silent
+from pipeline.stages.registry import stages_of
 from pipeline.tracking.flatten import flat_metrics
-
-StageFunction = Callable[[RunFolder, ConsolidationConfig, dict[str, StageResult], Progress], StageResult]
 
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 """Manifests decide what is run again, so Prefect neither caches nor stores results."""
 
 
-def execute(
-    stage: StageFunction, run: str, inputs: Mapping[str, Mapping[str, Any]], progress: Progress | None
-) -> dict[str, Any]:
-    """Call one stage function.
+def execute(name: str, run: str, inputs: Mapping[str, Mapping[str, Any]], progress: Progress | None) -> dict[str, Any]:
+    """Call the function of one stage; the flow of the run says from which package.
 
     Args:
-        stage: ``pipeline.stages.<name>.run``.
+        name: The stage's name.
         run: Path of the run's folder.
         inputs: Results of earlier stages as dictionaries.
         progress: Where to report; None means a Prefect progress artifact when there is a task run, else silence.
     """
     folder = RunFolder.at(Path(run))
     config = folder.config()
-    if not isinstance(config, ConsolidationConfig):
-        raise TypeError(f"{run} is a run of flow {config.flow}, expected consolidation")
+    stages = stages_of(config.flow)
+    function = importlib.import_module(f"{stages.package}.{stages.spec(name).name}").run
     results = {name: StageResult.from_dict(values) for name, values in inputs.items()}
-    result = stage(folder, config, results, progress or prefect_progress())
+    result: StageResult = function(folder, config, results, progress or prefect_progress())
     if progress is None:
         publish_figures(result)
     return result.to_dict()

@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="lora_train", **OPTIONS)
 def lora_train(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Train the adapter on the targets."""
-    from pipeline.stages import lora_train as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("lora_train", run, inputs, progress)

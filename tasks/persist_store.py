@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="persist_store", **OPTIONS)
 def persist_store(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Write the candidates into a new generation of the store."""
-    from pipeline.stages import persist_store as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("persist_store", run, inputs, progress)

@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="promote", **OPTIONS)
 def promote(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Judge the guards; the alias champion moves only if all pass."""
-    from pipeline.stages import promote as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("promote", run, inputs, progress)

@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="replay_sample", **OPTIONS)
 def replay_sample(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Draw what sleep replays this night."""
-    from pipeline.stages import replay_sample as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("replay_sample", run, inputs, progress)

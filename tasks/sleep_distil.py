@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="sleep_distil", **OPTIONS)
 def sleep_distil(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Prepare forms, rehearsal and the memory-ON teacher's targets."""
-    from pipeline.stages import sleep_distil as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("sleep_distil", run, inputs, progress)

@@ -13,6 +13,4 @@ from tasks.execution import OPTIONS, execute
 @task(name="teach", **OPTIONS)
 def teach(run: str, inputs: dict[str, Any], progress: Progress | None = None) -> dict[str, Any]:
     """Turn the session's experiences into candidate episodes, with the gate's scores."""
-    from pipeline.stages import teach as stage
-
-    return execute(stage.run, run, inputs, progress)
+    return execute("teach", run, inputs, progress)

@@ -9,18 +9,21 @@ from typing import Any
 import pytest
 import yaml
 
+from flows.columns import columns
 from flows.consolidation import consolidation, gpu_stages
 from pipeline.artifacts import RunFolder, list_runs, stage_results
 from pipeline.config import deployments
 from pipeline.errors import ServiceError
 from pipeline.report.build import load_report
-from pipeline.stages.order import STAGES
+from pipeline.stages.registry import stages_of
 from tests.stages.nights import SMALL, ScriptedNight
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS = [*SMALL, "tracking.enabled=false"]
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Prefect's own dependencies warn
+
+STAGES = stages_of("consolidation").names
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -70,10 +73,11 @@ def test_a_child_that_does_not_complete_fails_the_night(
 def test_every_deployment_has_a_configuration_and_a_flow() -> None:
     told = yaml.safe_load((REPOSITORY / "deployments" / "prefect.yaml").read_text())
     named = {entry["name"]: entry for entry in told["deployments"]}
-    assert set(deployments("consolidation")) == set(named) - {"cuda"}
+    assert {*deployments("consolidation"), *deployments("columns")} == set(named) - {"cuda"}
     for name, entry in named.items():
-        flow = gpu_stages if name == "cuda" else consolidation
-        assert entry["entrypoint"] == f"flows/consolidation.py:{flow.fn.__name__}"
+        flow = gpu_stages if name == "cuda" else columns if name in deployments("columns") else consolidation
+        file = "columns" if flow is columns else "consolidation"
+        assert entry["entrypoint"] == f"flows/{file}.py:{flow.fn.__name__}"
         assert entry["work_pool"]["name"] == ("cuda" if name == "cuda" else "cpu")
         assert set(entry.get("parameters", {})) <= set(flow.parameters.properties)
     assert named["nightly"]["schedules"][0]["cron"] == "15 4 * * *"

@@ -16,7 +16,8 @@ from pipeline.evaluation.arms import Ask
 from pipeline.evaluation.metrics import summarise
 from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
-from pipeline.stages.order import STEPS_SCHEMA, opened
+from pipeline.stages.order import STEPS_SCHEMA
+from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from tests.evaluation.examples import Reply, examine, scripted
 

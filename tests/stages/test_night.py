@@ -13,13 +13,16 @@ from pipeline.report.build import load_report
 from pipeline.sessions.champion import find_champion
 from pipeline.stages.memory import open_store, reference_of
 from pipeline.stages.night import configure, run_to_use
-from pipeline.stages.order import NIGHT, STAGES, plan_night
+from pipeline.stages.registry import plan_run, stages_of
 from pipeline.stages.suite_files import example_question, read_questions, read_suite
 from pipeline.stores.episode import EPISODE_SCHEMA
 from pipeline.suites.registry import build_suite
 from tests.stages.examples import ignorant
 from tests.stages.nights import SMALL, ScriptedNight
 from tests.stores.examples import BagOfWords
+
+NIGHT = stages_of("consolidation")
+STAGES = NIGHT.names
 
 
 def test_a_night_leaves_a_complete_report_and_a_champion(scripted_night: ScriptedNight, artifact_root: Path) -> None:
@@ -87,7 +90,7 @@ def test_from_takes_over_what_precedes_and_repeats_the_rest(scripted_night: Scri
     scripted_night.called.clear()
     settings = [*SMALL, "tracking.enabled=false", "guards.uplift_min=0.9"]
     config = configure("consolidation/episodic", settings)
-    plans = plan_night(run_to_use(config, None, "evaluate"), config, "evaluate")
+    plans = plan_run(run_to_use(config, None, "evaluate"), config, "evaluate")
     assert [plan.hit for plan in plans] == [True] * 5 + [False] * 3
     second = scripted_night.run("tracking.enabled=false", "guards.uplift_min=0.9", start="evaluate")
     results, before = stage_results(second), stage_results(first)
@@ -125,7 +128,7 @@ def test_training_reads_no_test_question(scripted_night: ScriptedNight) -> None:
     results = stage_results(run)
     suite = read_suite(results["teach"].path)
     tests = {q.question for fact in suite.taught for q in fact.asked("test")}
-    for spec in NIGHT:
+    for spec in NIGHT.order:
         if spec.name in ("replay_sample", "sleep_distil", "lora_train"):
             assert "teach" not in spec.reads
     reference = reference_of(results["persist_store"])

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.failures import GUARD_FAILED
-from pipeline.cli.tables import arms_summary, figures_summary
+from pipeline.cli.summaries import show_report, view_of
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder
-    from pipeline.config import ConsolidationConfig
+    from pipeline.config import FlowConfig
     from pipeline.progress import Quiet, Terminal
-    from pipeline.report.schema import Report
+    from pipeline.report.base import RunReport
     from pipeline.stages.night import Night
 
 Target = Annotated[str, typer.Argument(metavar="FLOW/DEPLOYMENT", help="What to run, e.g. consolidation/episodic.")]
@@ -64,11 +63,11 @@ def run(
 
     All settings with their defaults and units: `engram run FLOW/DEPLOYMENT --plan --verbose`.
     """
-    from pipeline.stages.night import configure
+    from pipeline.config import load_config
 
     console = Console(quiet=quiet)
     overrides = tuple(settings or ())
-    config = configure(target, overrides)
+    config = load_config(target, overrides)
     if verbose:
         _show_settings(console, config)
     if plan:
@@ -93,21 +92,21 @@ def _run_here(
         _announce(console, night)
         try:
             with Quiet() if quiet else Terminal(console) as shown:
-                _flow()(night, shown)
+                _flow(night.config.flow)(night, shown)
         except Exception as error:
             error.engram_folder = night.run.path  # type: ignore[attr-defined]  # where a traceback is saved
             raise
     return night.run
 
 
-def _flow() -> Callable[[Night, Terminal | Quiet], object]:
-    """The wiring of the night; flows lie beside the package, in the repository."""
+def _flow(name: str) -> Callable[[Night, Terminal | Quiet], object]:
+    """The wiring of a flow; flows lie beside the package, in the repository."""
     from pipeline.services.layout import repository
 
     folder = str(repository())
     if folder not in sys.path:
         sys.path.insert(0, folder)
-    module = importlib.import_module("flows.consolidation")
+    module = importlib.import_module(f"flows.{name}")
     run_inline: Callable[[Night, Terminal | Quiet], object] = module.run_inline
     return run_inline
 
@@ -117,34 +116,27 @@ def _announce(console: Console, night: Night) -> None:
     resumed = night.run.manifest()["resumed"]
     again = f" [yellow](resumed, attempt {resumed + 1})[/yellow]" if resumed else ""
     console.print(f"[bold]{config.flow}/{config.deployment}[/bold] run [cyan]{night.run.run_id}[/cyan]{again}")
-    where = f"model {config.model.name}, suite {config.suite.name}, seed {config.seed}"
+    where = f"{view_of(config.flow).about(config)}, seed {config.seed}"
     console.print(f"[dim]{where}, artifacts below {config.root}[/dim]")
 
 
 def _finish(console: Console, run: RunFolder, quiet: bool) -> int:
     """Print tables, links and what to try next; returns the exit status."""
-    from pipeline.report.build import load_report
-    from pipeline.report.terminal import verdict_table
-
-    report = load_report(run.path)
+    view = view_of(run.config().flow)
+    report = view.load(run) if quiet else show_report(console, run)
     failed = [guard.name for guard in report.guards if not guard.passed]
     if quiet:
         typer.echo(run.path)
         return GUARD_FAILED if failed else 0
-    console.print(arms_summary(report, console.width))
-    console.print(figures_summary(report))
-    console.print(verdict_table(report))
-    for note in report.notes:
-        console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
     _show_links(console, run, report)
-    _show_next(console, run, report.promoted)
+    view.next(console, run, report)
     if failed:
         told = f"guard {', '.join(failed)} failed; the champion stays as it was"
         console.print(f"[bold red]not promoted[/bold red]: {told}")
     return GUARD_FAILED if failed else 0
 
 
-def _show_links(console: Console, run: RunFolder, report: Report) -> None:
+def _show_links(console: Console, run: RunFolder, report: RunReport) -> None:
     """Cost of the run, and where everything lies."""
     from pipeline.artifacts import stage_results
 
@@ -158,38 +150,23 @@ def _show_links(console: Console, run: RunFolder, report: Report) -> None:
         console.print(f"MLflow  run {tracked}; `engram up` shows it", soft_wrap=True, highlight=False)
 
 
-def _show_next(console: Console, run: RunFolder, promoted: bool) -> None:
-    """Commands that work right now, with a question of the suite."""
-    from pipeline.stages.suite_files import example_question
-
-    adapter = "champion" if promoted else run.run_id
-    commands = []
-    example = example_question(run)
-    if example is not None:
-        ask = f'engram ask "{example.question}"'
-        commands += [f"{ask} --memory off --adapter {adapter}", f"{ask} --memory off --adapter none"]
-        commands += [f"{ask} --memory on --adapter none", f"engram export {run.run_id} DIR"]
-        console.print(f"\n[bold]Try it yourself[/bold] [dim](the right answer is: {escape(example.answer)})[/dim]")
-    for command in commands:
-        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
-
-
-def _show_plan(console: Console, config: ConsolidationConfig, start: str | None, run_id: str | None) -> None:
+def _show_plan(console: Console, config: FlowConfig, start: str | None, run_id: str | None) -> None:
     from pipeline.stages.night import run_to_use
-    from pipeline.stages.order import plan_night, spec_of
+    from pipeline.stages.registry import plan_run, stages_of
 
     run = run_to_use(config, run_id, start)
     where = f"run {run.run_id}" if run else "a new run"
     table = Table(
         "stage", "would", "why", "runs on", title=f"{config.flow}/{config.deployment}: {where}", title_justify="left"
     )
-    for stage in plan_night(run, config, start):
-        place = spec_of(stage.stage).pool if config.placement == "workers" else "this process"
+    stages = stages_of(config.flow)
+    for stage in plan_run(run, config, start):
+        place = stages.spec(stage.stage).pool if config.placement == "workers" else "this process"
         table.add_row(stage.stage, "[green]be reused[/green]" if stage.hit else "run", stage.reason, place)
     console.print(table)
 
 
-def _show_settings(console: Console, config: ConsolidationConfig) -> None:
+def _show_settings(console: Console, config: FlowConfig) -> None:
     """Every setting with its value, unit and meaning."""
     from pipeline.config import known_keys
 

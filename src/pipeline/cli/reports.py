@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.tables import arms_summary, figures_summary
+from pipeline.cli.summaries import show_report
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its folder, or FLOW/DEPLOYMENT for the newest.")]
 
@@ -17,17 +17,10 @@ def report(run: Run) -> None:
     """Show a run's tables, and where its report lies."""
     from pipeline.artifacts import find_run
     from pipeline.config import default_root
-    from pipeline.report.build import load_report
-    from pipeline.report.terminal import verdict_table
 
     console = Console()
     folder = find_run(run, default_root())
-    loaded = load_report(folder.path)
-    console.print(arms_summary(loaded, console.width))
-    console.print(figures_summary(loaded))
-    console.print(verdict_table(loaded))
-    for note in loaded.notes:
-        console.print(f"[dim]note: {note}[/dim]", highlight=False)
+    show_report(console, folder)
     console.print(f"report  {folder.path / 'report.html'}", soft_wrap=True, highlight=False)
 
 

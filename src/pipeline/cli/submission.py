@@ -12,17 +12,17 @@ from pipeline.errors import EngramError, ServiceError
 from pipeline.services import processes
 from pipeline.services.api import ENDED, PrefectServer
 from pipeline.services.layout import Layout
-from pipeline.stages.order import STAGES
+from pipeline.stages.registry import stages_of
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder
-    from pipeline.config import ConsolidationConfig
+    from pipeline.config import FlowConfig
 
 POLL_SECONDS = 2.0
 
 
 def submit(
-    console: Console, config: ConsolidationConfig, overrides: tuple[str, ...], run_id: str | None, start: str | None
+    console: Console, config: FlowConfig, overrides: tuple[str, ...], run_id: str | None, start: str | None
 ) -> RunFolder:
     """Create a flow run of the deployment, show its tasks as they end, and return the finished run's folder.
 
@@ -39,13 +39,13 @@ def submit(
     run = server.call("POST", f"/deployments/{deployment['id']}/create_flow_run", request)
     console.print(f"flow run [cyan]{run['name']}[/cyan]: {server.url.removesuffix('/api')}/runs/flow-run/{run['id']}")
     with console.status("waiting for the workers; Ctrl-C stops watching, not the run"):
-        ended = _watch(console, server, run["id"])
+        ended = _watch(console, server, run["id"], stages_of(config.flow).names)
     if ended["state"]["type"] != "COMPLETED":
         raise ServiceError(f"flow run {run['name']} ended as {ended['state']['name']}: {ended['state']['message']}")
     return _folder(config)
 
 
-def _server(config: ConsolidationConfig) -> PrefectServer:
+def _server(config: FlowConfig) -> PrefectServer:
     state = processes.read_state(Layout(config.root.resolve()))
     service = state.find("prefect") if state else None
     if service is None or service.port is None or processes.leader(service) is None:
@@ -55,14 +55,14 @@ def _server(config: ConsolidationConfig) -> PrefectServer:
     return PrefectServer(service.port)
 
 
-def _watch(console: Console, server: PrefectServer, run_id: str) -> dict[str, Any]:
+def _watch(console: Console, server: PrefectServer, run_id: str, stages: tuple[str, ...]) -> dict[str, Any]:
     """Poll until the run has ended; print each task once when it is done."""
     told: set[str] = set()
     while True:
         run: dict[str, Any] = server.call("GET", f"/flow_runs/{run_id}")
         for task in _tasks(server, run_id):
             name = task["name"].rsplit("-", 1)[0]
-            if name in STAGES and task["id"] not in told and task["state_type"] in ENDED:
+            if name in stages and task["id"] not in told and task["state_type"] in ENDED:
                 told.add(task["id"])
                 console.print(f"{task['state_name'].lower():>9}  {name}  [dim]{task['total_run_time']:.1f} s[/dim]")
         if run["state"]["type"] in ENDED:
@@ -78,7 +78,7 @@ def _tasks(server: PrefectServer, run_id: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda task: task["end_time"] or "")
 
 
-def _folder(config: ConsolidationConfig) -> RunFolder:
+def _folder(config: FlowConfig) -> RunFolder:
     """The run that the workers finished."""
     from pipeline.artifacts import list_runs
     from pipeline.config import config_hash

@@ -4,6 +4,7 @@ config = load_config("consolidation/episodic", ["suite.n=8"])
 config_hash(config)             # what decides whether two runs are the same run
 """
 
+from pipeline.config.columns import ColumnsConfig
 from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
 from pipeline.config.hashing import canonical_json, config_dict, config_hash
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
@@ -22,6 +23,7 @@ from pipeline.config.section import FilePath, Name, Section, check_name
 
 __all__ = [
     "FLOWS",
+    "ColumnsConfig",
     "ConsolidationConfig",
     "DistilConfig",
     "EncoderConfig",

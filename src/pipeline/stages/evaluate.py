@@ -25,7 +25,7 @@ from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
 from pipeline.stages.memory import open_store
-from pipeline.stages.order import opened
+from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import replayed_fact
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.encoder import SentenceEncoder

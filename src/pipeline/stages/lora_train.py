@@ -19,7 +19,8 @@ from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
 from pipeline.sessions.champion import find_champion
-from pipeline.stages.order import STEPS_SCHEMA, opened
+from pipeline.stages.order import STEPS_SCHEMA
+from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import TARGETS_SCHEMA
 
 if TYPE_CHECKING:

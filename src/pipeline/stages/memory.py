@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import Generation, GenerationStore, RunFolder, StageResult, read_json
-from pipeline.config import ConsolidationConfig, StoreConfig
+from pipeline.config import ConsolidationConfig, FlowConfig, StoreConfig
 from pipeline.errors import StoreError
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, to_table
@@ -28,14 +28,14 @@ DEFAULT_SESSION = "default"
 FACTS, QUESTIONS = "facts", "questions"
 
 
-def session_of(config: ConsolidationConfig) -> str:
+def session_of(config: FlowConfig) -> str:
     """Name of the night's store."""
     return config.session or DEFAULT_SESSION
 
 
-def generations_of(run: RunFolder, config: ConsolidationConfig) -> GenerationStore:
+def generations_of(run: RunFolder, config: FlowConfig, kind: str = KIND) -> GenerationStore:
     """The store that the night writes: private to a fresh run, the session's for a continuing one."""
-    return GenerationStore.of(run.path if config.fresh else run.root, session_of(config), KIND)
+    return GenerationStore.of(run.path if config.fresh else run.root, session_of(config), kind)
 
 
 def identity_of(encoder: SentenceEncoder) -> EncoderIdentity:
@@ -52,16 +52,18 @@ class StoreReference:
         session: Name of the store.
         generation: Its number.
         digest: Of the generation's manifest.
+        kind: Of the store.
     """
 
     private: bool
     session: str
     generation: int
     digest: str
+    kind: str = KIND
 
     def store(self, run: RunFolder) -> GenerationStore:
         """The generations that it points into, wherever the run lies now."""
-        return GenerationStore.of(run.path if self.private else run.root, self.session, KIND)
+        return GenerationStore.of(run.path if self.private else run.root, self.session, self.kind)
 
 
 def reference_of(stored: StageResult) -> StoreReference:

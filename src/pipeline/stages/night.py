@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import RunFolder, list_runs, open_run, resumable, stage_results
-from pipeline.config import ConsolidationConfig, check_name, load_config
+from pipeline.config import ConsolidationConfig, FlowConfig, check_name, load_config
 from pipeline.errors import ConfigError
-from pipeline.stages.order import STAGES, spec_of
+from pipeline.stages.registry import stages_of
 
 MEMORY = "memory"  # below a run's folder; see pipeline.stages.memory
 
@@ -22,7 +22,7 @@ class Night:
     """A run that this process owns, and its configuration."""
 
     run: RunFolder
-    config: ConsolidationConfig
+    config: FlowConfig
 
     def outcome(self) -> dict[str, Any]:
         """Run id, folder and verdict, once all stages are finished."""
@@ -42,7 +42,7 @@ def configure(target: str, overrides: Sequence[str], root: Path | None = None) -
     return config
 
 
-def run_to_use(config: ConsolidationConfig, run_id: str | None, start: str | None) -> RunFolder | None:
+def run_to_use(config: FlowConfig, run_id: str | None, start: str | None) -> RunFolder | None:
     """The run whose finished stages `begin` would build on; None for a start from nothing. Changes nothing."""
     if run_id is not None:
         path = config.root / "runs" / config.flow / config.deployment / check_name(run_id, "run id")
@@ -62,16 +62,16 @@ def begin(
     """Own a run for the length of the block: done at its end, failed and resumable on an error.
 
     Args:
-        target: ``consolidation/DEPLOYMENT``.
+        target: ``FLOW/DEPLOYMENT``.
         overrides: Settings such as ``suite.n=8``.
         root: Artifact root; None keeps the configured one.
         run_id: A new run's name, or an unfinished run to take up.
         start: Stage from which everything runs again; earlier ones come from the newest run of the deployment
             where nothing that decides them has changed.
     """
-    config = configure(target, overrides, root)
+    config = load_config(target, overrides, root)
     if start is not None:
-        spec_of(start)
+        stages_of(config.flow).spec(start)
     source = None if start is None or run_id is not None else _finished_source(config)
     with open_run(config, run_id) as run:
         if start is not None:
@@ -79,7 +79,7 @@ def begin(
         yield Night(run, config)
 
 
-def _finished_source(config: ConsolidationConfig) -> RunFolder | None:
+def _finished_source(config: FlowConfig) -> RunFolder | None:
     """The newest finished run of the deployment, unless an unfinished one is there to be taken up."""
     if resumable(config) is not None:
         return None
@@ -89,12 +89,13 @@ def _finished_source(config: ConsolidationConfig) -> RunFolder | None:
 
 def _restart(run: RunFolder, source: RunFolder | None, start: str) -> None:
     """Drop ``start`` and what follows; bring what precedes from ``source``, to be verified when it is opened."""
-    at = STAGES.index(start)
-    for name in STAGES[at:]:
+    stages = stages_of(run.config().flow).names
+    at = stages.index(start)
+    for name in stages[at:]:
         shutil.rmtree(run.stage_folder(name), ignore_errors=True)
     if source is None:
         return
-    for name in (*STAGES[:at], MEMORY):
+    for name in (*stages[:at], MEMORY):
         origin, target = source.path / name, run.path / name
         if origin.is_dir() and not target.exists():
             shutil.copytree(origin, target)

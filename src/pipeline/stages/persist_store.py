@@ -31,7 +31,7 @@ from pipeline.stages.memory import (
     session_of,
     store_before,
 )
-from pipeline.stages.order import opened
+from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, from_table

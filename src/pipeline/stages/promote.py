@@ -7,17 +7,17 @@ Reads rows of the probe and the development half of sanity alone: no test answer
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from pipeline.artifacts import RunFolder, StageResult, read_json, read_table
-from pipeline.config import ConsolidationConfig, config_dict
+from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.evaluation.guards import Verdict, all_passed, guard_figures, verdicts
 from pipeline.progress import Progress
 from pipeline.sessions.champion import adapter_name
-from pipeline.stages.order import opened
+from pipeline.stages.registration import register_night
+from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
-from pipeline.tracking import Tracker, open_tracker
+from pipeline.tracking import open_tracker
 
 
 def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -40,7 +40,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         passed = all_passed(judged)
         progress.phase("registering the adapter")
         tracker = open_tracker(config, run.path)
-        version, promoted = _register(tracker, config, run, inputs, passed)
+        name, adapter = adapter_name(config.model), inputs["lora_train"].path / "adapter"
+        version, promoted = register_night(tracker, config, run, inputs, name, adapter, passed)
         verdict = {"passed": passed, "promoted": promoted, "guards": judged}
         stage.write_json("verdict.json", verdict)
         stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
@@ -66,24 +67,3 @@ def retrieval(inputs: Mapping[str, StageResult], counter: str) -> list[int]:
     """A counter of retrieval (``requests`` or ``hits``) of every stage that asked the store."""
     told = [inputs[name].metrics.get("retrieval", {}) for name in ("sleep_distil", "evaluate")]
     return [int(counts.get(counter, 0)) for counts in told]
-
-
-def _register(
-    tracker: Tracker, config: ConsolidationConfig, run: RunFolder, inputs: Mapping[str, StageResult], passed: bool
-) -> tuple[int | None, bool]:
-    """Log the night, register its adapter as challenger, and move the champion if the guards passed."""
-    tracker.log_params(config_dict(config))
-    tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "night")
-    tracker.set_tags(_tags(run, inputs) | {"engram.guards": "passed" if passed else "failed"})
-    name = adapter_name(config.model)
-    version = tracker.register_adapter(inputs["lora_train"].path / "adapter", name)
-    return version, tracker.promote(name, version) if passed else False
-
-
-def _tags(run: RunFolder, inputs: Mapping[str, StageResult]) -> dict[str, Any]:
-    """Where the night's files lie, seen from the artifact root."""
-    return {
-        "engram.run_id": run.run_id,
-        "engram.run_folder": run.path.relative_to(run.root).as_posix(),
-        "engram.store_generation": str(inputs["persist_store"].metrics["generation"]),
-    }

@@ -11,7 +11,7 @@ from pipeline.errors import StoreError
 from pipeline.progress import Progress
 from pipeline.replay.sample import REPLAY_SCHEMA, sample
 from pipeline.stages.memory import reference_of
-from pipeline.stages.order import opened
+from pipeline.stages.registry import opened
 from pipeline.stores.episode import EPISODE_SCHEMA
 from pipeline.stores.persistence import KIND
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, StageResult, code_version, digest_file, read_json, read_table
+from pipeline.artifacts import RunFolder, StageResult, digest_file, read_json, read_table
 from pipeline.config import ConsolidationConfig, config_hash, dump_config
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.progress import Progress
@@ -21,10 +19,12 @@ from pipeline.replay.sample import REPLAY_SCHEMA
 from pipeline.report.build import build_report
 from pipeline.report.exchanges import question_texts
 from pipeline.report.plots import NightTables
-from pipeline.report.schema import Identity, Report
+from pipeline.report.schema import Report
 from pipeline.report.write import write_report
-from pipeline.stages.order import STEPS_SCHEMA, opened
+from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.promote import retrieval
+from pipeline.stages.registration import identity_of_run, track
+from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.gate import GATE_SCHEMA
 from pipeline.tracking import open_tracker
@@ -54,7 +54,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         tables = _tables(config, inputs)
         files = write_report(run.path, report, answers, texts, tables, dump_config(config).decode())
         progress.phase("logging to MLflow")
-        tracked = _track(run, config, report, tables.steps, files)
+        steps = {} if tables.steps is None else {"train": tables.steps}
+        tracked = track(open_tracker(config, run.path), run, report.to_json(), steps, files)
         stage.write_json("files.json", {file.relative_to(run.path).as_posix(): digest_file(file) for file in files})
         stage.metrics = {"promoted": report.promoted, "mlflow_run": tracked}
     return stage.result
@@ -62,23 +63,10 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
 
 def night_report(run: RunFolder, config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> Report:
     """Put the report together from what the stages measured."""
-    known = run.manifest()
     verdict = inputs["promote"].metrics
     measured = read_json(inputs["evaluate"].path / "metrics.json")
-    identity = Identity(
-        flow=config.flow,
-        deployment=config.deployment,
-        run_id=run.run_id,
-        seed=config.seed,
-        model=config.model.name,
-        config_hash=run.config_hash,
-        code_version=code_version(),
-        started=str(known["started"]),
-        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        placement=config.placement,
-    )
     return build_report(
-        identity,
+        identity_of_run(run, config, config.model.name),
         measured,
         telemetry=_telemetry(inputs),
         suites=_suites(inputs["teach"].metrics["suite"], measured),
@@ -131,19 +119,3 @@ def _tables(config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> N
         threshold=config.gate.threshold,
         replay=table("replay_sample", "replay", REPLAY_SCHEMA),
     )
-
-
-def _track(
-    run: RunFolder, config: ConsolidationConfig, report: Report, steps: pa.Table | None, files: list[Path]
-) -> str | None:
-    """Log figures, loss curve and files to the night's MLflow run; returns its id."""
-    tracker = open_tracker(config, run.path)
-    tracker.log_metrics(report.to_json())
-    if steps is not None:
-        tracker.log_steps(steps)
-    plots = [file for file in files if file.suffix == ".png"]
-    tracker.log_artifacts([file for file in files if file.suffix != ".png"])
-    tracker.log_artifacts(plots, "plots")
-    tracker.log_artifacts([run.path / "config.yaml"])
-    tracker.finish("FINISHED")
-    return tracker.run_id

@@ -14,7 +14,7 @@ from pipeline.progress import Progress
 from pipeline.replay.sample import REPLAY_SCHEMA
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.memory import open_store
-from pipeline.stages.order import opened
+from pipeline.stages.registry import opened
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import Episode, forms_of
 from pipeline.stores.retriever import StoreRetriever

@@ -18,7 +18,7 @@ from pipeline.config import ConsolidationConfig, GateConfig, ModelConfig
 from pipeline.errors import StoreError
 from pipeline.progress import Progress
 from pipeline.stages.memory import generations_of, session_facts, session_of, store_before
-from pipeline.stages.order import opened
+from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import write_suite
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of, to_table

@@ -1,0 +1,60 @@
+"""One day and one night of the column network.
+
+wake_train ─▶ persist_store ─▶ replay_sample ─▶ sleep_distil ─▶ evaluate ─▶ promote ─▶ report
+
+engram run columns/soft-sleep                               in this process, without a server
+prefect deployment run columns/soft-sleep --watch           through the worker of pool `cpu`, after `make up`
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from pipeline.progress import Quiet, Terminal
+from pipeline.stages.night import Night, begin
+from tasks.evaluate import evaluate
+from tasks.persist_store import persist_store
+from tasks.placement import Call, Result, inline, through_prefect
+from tasks.promote import promote
+from tasks.replay_sample import replay_sample
+from tasks.report import report
+from tasks.sleep_distil import sleep_distil
+from tasks.wake_train import wake_train
+
+
+def day_and_night(call: Call) -> Result:
+    """Every stage in order; the arguments of each task are what it reads."""
+    woken = call(wake_train)
+    stored = call(persist_store, woken)
+    replayed = call(replay_sample, stored)
+    slept = call(sleep_distil, woken, stored, replayed)
+    measured = call(evaluate, woken, stored, replayed, slept)
+    verdict = call(promote, woken, stored, replayed, slept, measured)
+    return call(report, woken, stored, replayed, slept, measured, verdict)
+
+
+def run_inline(night: Night, shown: Terminal | Quiet) -> Result:
+    """Everything in this process, as plain functions; what ``engram run`` does."""
+    return day_and_night(inline(night.run, shown))
+
+
+@flow(name="columns", persist_result=False)
+def columns(
+    deployment: str = "soft-sleep",
+    overrides: list[str] | None = None,
+    run_id: str | None = None,
+    from_stage: str | None = None,
+) -> dict[str, Any]:
+    """One day and one night as a Prefect flow; the network is small, so every stage runs where the flow runs.
+
+    Args:
+        deployment: Which file of configs/columns/ to use.
+        overrides: Settings such as ``sleep.budget=200``.
+        run_id: A new run's name, or an unfinished run to take up; null resumes or chooses.
+        from_stage: Run this stage and all later ones again.
+    """
+    with begin(f"columns/{deployment}", overrides or [], run_id=run_id, start=from_stage) as night:
+        day_and_night(through_prefect(str(night.run.path)))
+        return night.outcome()

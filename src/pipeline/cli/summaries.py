@@ -1,0 +1,122 @@
+"""What a terminal shows of a finished run: each flow has its own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+
+if TYPE_CHECKING:
+    from pipeline.artifacts import RunFolder
+    from pipeline.config import FlowConfig
+    from pipeline.report.base import RunReport
+
+
+@dataclass(frozen=True)
+class FlowView:
+    """How one flow is shown.
+
+    Attributes:
+        about: What is learned, from the configuration, in a few words.
+        load: Reads the report of a run's folder.
+        tables: Prints its figures.
+        next: Prints commands that work right now.
+    """
+
+    about: Callable[[FlowConfig], str]
+    load: Callable[[RunFolder], RunReport]
+    tables: Callable[[Console, RunReport], None]
+    next: Callable[[Console, RunFolder, RunReport], None]
+
+
+def view_of(flow: str) -> FlowView:
+    """The view of a flow."""
+    return _VIEWS[flow]
+
+
+def show_report(console: Console, run: RunFolder) -> RunReport:
+    """Print a run's figures, guards and notes; returns its report."""
+    from pipeline.report.terminal import verdict_table
+
+    view = view_of(run.config().flow)
+    report = view.load(run)
+    view.tables(console, report)
+    console.print(verdict_table(report))
+    for note in report.notes:
+        console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
+    return report
+
+
+def _consolidation_about(config: FlowConfig) -> str:
+    from pipeline.config import ConsolidationConfig
+
+    assert isinstance(config, ConsolidationConfig)
+    return f"model {config.model.name}, suite {config.suite.name}"
+
+
+def _consolidation_load(run: RunFolder) -> RunReport:
+    from pipeline.report.build import load_report
+
+    return load_report(run.path)
+
+
+def _consolidation_tables(console: Console, report: RunReport) -> None:
+    from pipeline.cli.tables import arms_summary, figures_summary
+    from pipeline.report.schema import Report
+
+    assert isinstance(report, Report)
+    console.print(arms_summary(report, console.width))
+    console.print(figures_summary(report))
+
+
+def _consolidation_next(console: Console, run: RunFolder, report: RunReport) -> None:
+    """Questions to the adapter, with one of the suite."""
+    from pipeline.stages.suite_files import example_question
+
+    adapter = "champion" if report.promoted else run.run_id
+    example = example_question(run)
+    if example is None:
+        return
+    ask = f'engram ask "{example.question}"'
+    commands = [f"{ask} --memory off --adapter {adapter}", f"{ask} --memory off --adapter none"]
+    commands += [f"{ask} --memory on --adapter none", f"engram export {run.run_id} DIR"]
+    console.print(f"\n[bold]Try it yourself[/bold] [dim](the right answer is: {escape(example.answer)})[/dim]")
+    for command in commands:
+        console.print(f"  {escape(command)}", soft_wrap=True, highlight=False)
+
+
+def _columns_about(config: FlowConfig) -> str:
+    from pipeline.config import ColumnsConfig
+
+    assert isinstance(config, ColumnsConfig)
+    return f"{len(config.tasks)} tasks, {config.masking.soft_columns.total_columns} columns"
+
+
+def _columns_load(run: RunFolder) -> RunReport:
+    from pipeline.columns.report.build import load_columns_report
+
+    return load_columns_report(run.path)
+
+
+def _columns_tables(console: Console, report: RunReport) -> None:
+    from pipeline.columns.report.schema import ColumnsReport
+    from pipeline.columns.report.terminal import accuracy_summary, controls_summary
+
+    assert isinstance(report, ColumnsReport)
+    console.print(accuracy_summary(report, console.width))
+    controls = controls_summary(report)
+    if controls is not None:
+        console.print(controls)
+
+
+def _columns_next(console: Console, run: RunFolder, report: RunReport) -> None:
+    """Nothing to ask: the tests were the examination."""
+
+
+_VIEWS = {
+    "consolidation": FlowView(_consolidation_about, _consolidation_load, _consolidation_tables, _consolidation_next),
+    "columns": FlowView(_columns_about, _columns_load, _columns_tables, _columns_next),
+}

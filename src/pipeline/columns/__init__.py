@@ -1,0 +1,1 @@
+"""Spiking columns: tasks learned one after another in columns of their own, consolidated into fewer in sleep."""

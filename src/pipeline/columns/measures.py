@@ -1,0 +1,99 @@
+"""What is measured on a task's images: accuracy, kept and new errors, and what the masks and spikes look like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipeline.columns.brain import Brain
+from pipeline.columns.lif import spike_trains
+from pipeline.columns.tasks import Examples
+
+
+def wrong(brain: Brain, examples: Examples, asked_as: str) -> Tensor:
+    """Which examples are answered wrongly under a task's prompt and mask, shape (N,) bool."""
+    with torch.no_grad():
+        return (brain.logits(examples.images, asked_as) > 0) != (examples.answers > 0.5)
+
+
+def accuracy(brain: Brain, examples: Examples, asked_as: str) -> float:
+    """Share of right answers, 0 to 1."""
+    return 1 - float(wrong(brain, examples, asked_as).float().mean())
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How the student errs beside its teacher.
+
+    Attributes:
+        kept: Share of the teacher's errors that the student makes too; None if the teacher makes none. It says
+            nothing about new errors.
+        jaccard: Errors of both over errors of either; None if neither errs.
+        agreement: Share of examples that both answer alike.
+    """
+
+    kept: float | None
+    jaccard: float | None
+    agreement: float
+
+
+def overlap(before: Tensor, after: Tensor) -> Overlap:
+    """Compare errors before and after sleep, each of shape (N,) bool; answers are binary, so like errors agree."""
+    both, either = int((before & after).sum()), int((before | after).sum())
+    errors = int(before.sum())
+    return Overlap(
+        kept=both / errors if errors else None,
+        jaccard=both / either if either else None,
+        agreement=float((before == after).float().mean()),
+    )
+
+
+def mask_entropy(mask: Tensor) -> float:
+    """Entropy of a mask in nats."""
+    return float(-(mask * mask.clamp_min(1e-12).log()).sum())
+
+
+@dataclass(frozen=True)
+class Spiking:
+    """Activity of the columns that a task uses.
+
+    Attributes:
+        rate: Spikes a neuron and step, 0 to 1, weighted by the mask.
+        spikes: Spikes per image in all columns whose mask is at least `IN_USE`.
+        synaptic_operations: Accumulations that these spikes cause in the readout, and the multiplications of the
+            encoder, which sees an analogue image once.
+    """
+
+    rate: float
+    spikes: float
+    synaptic_operations: float
+
+
+IN_USE = 0.01  # of the mask
+
+
+def spiking(brain: Brain, examples: Examples, asked_as: str) -> Spiking:
+    """Count real spikes, by SpikingJelly, on a task's images.
+
+    Raises:
+        ValueError: A spike is neither 0 nor 1, or the rates that the network uses are not those of the spikes.
+    """
+    network, controller = brain.network, brain.controller
+    mask, chosen = controller.mask(asked_as).detach(), controller.bank(asked_as)
+    with torch.no_grad():
+        prompt = controller.prompt(asked_as)
+        currents = network.currents(examples.images, prompt, chosen)  # (B, K, H)
+        spikes = spike_trains(currents, network.config.time_steps, network.config.beta)  # (T, B, K, H)
+        rates = network.rates(examples.images, prompt, chosen)
+    if not bool(((spikes == 0) | (spikes == 1)).all()):
+        raise ValueError("spikes are not binary")
+    if not torch.allclose(spikes.mean(0), rates, atol=1e-6):
+        raise ValueError("the network's rates are not those of its spikes")
+    used = mask >= IN_USE
+    per_image = float(spikes[:, :, used].sum() / len(examples))
+    inputs = network.encoder.shape[2] * network.encoder.shape[1] * int(used.sum())
+    return Spiking(
+        rate=float((spikes.mean((0, 1, 3)) * mask).sum()), spikes=per_image, synaptic_operations=per_image + inputs
+    )

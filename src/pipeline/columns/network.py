@@ -1,0 +1,84 @@
+"""The column network: every column is a small spiking network of its own, and a mask weighs their answers.
+
+    logit = sum_c mask_c (readout_c . rate_c + bias_c),   rate_c = LIF(encoder_c [image; prompt] + current_c)
+
+Each column has its own readout, so that nothing is shared between columns with separate masks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.columns.lif import firing_rate
+from pipeline.config.columns import ColumnModelConfig
+
+PIXELS = 784
+RESTING_CURRENT = 0.1  # of a fresh neuron: without it most are silent and have no gradient
+
+
+class ColumnNetwork(nn.Module):
+    """Columns of LIF neurons behind a mask.
+
+    Args:
+        columns: How many columns C.
+        prompt_dim: Length P of the prompt vector.
+        config: Neurons a column H, steps, decay.
+        seed: Of the initial weights.
+    """
+
+    def __init__(self, columns: int, prompt_dim: int, config: ColumnModelConfig, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        generator = torch.Generator().manual_seed(seed)
+        inputs, hidden = PIXELS + prompt_dim, config.hidden_per_column
+
+        def uniform(*shape: int, fan_in: int) -> nn.Parameter:
+            return nn.Parameter((torch.rand(*shape, generator=generator) * 2 - 1) / math.sqrt(fan_in))
+
+        self.encoder = uniform(columns, hidden, inputs, fan_in=inputs)  # (C, H, 784 + P)
+        self.current = nn.Parameter(torch.full((columns, hidden), RESTING_CURRENT))  # (C, H)
+        self.readout = uniform(columns, hidden, fan_in=hidden)  # (C, H)
+        self.bias = nn.Parameter(torch.zeros(columns))  # (C,)
+
+    @property
+    def columns(self) -> int:
+        """How many columns there are."""
+        return len(self.bias)
+
+    def currents(self, images: Tensor, prompt: Tensor, chosen: Tensor) -> Tensor:
+        """Input currents, shape (B, len(chosen), H).
+
+        Args:
+            images: Shape (B, 784), 0 to 1.
+            prompt: Shape (P,).
+            chosen: Indices of the columns to compute.
+        """
+        encoder = self.encoder[chosen].flatten(0, 1)  # (K * H, 784 + P)
+        from_prompt = encoder[:, PIXELS:] @ prompt + self.current[chosen].flatten()
+        drive = torch.addmm(from_prompt, images, encoder[:, :PIXELS].T)
+        return drive.view(len(images), len(chosen), -1)
+
+    def rates(self, images: Tensor, prompt: Tensor, chosen: Tensor) -> Tensor:
+        """Firing rates in 0..1, or the activity of the twin without spikes; shape (B, len(chosen), H)."""
+        currents = self.currents(images, prompt, chosen)
+        if self.config.neuron == "relu":
+            return torch.relu(currents)
+        return firing_rate(currents, self.config.time_steps, self.config.beta, self.config.surrogate_alpha)
+
+    def answer(self, rates: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
+        """Logits of the second class from firing rates, shape (B,); ``mask`` weighs the chosen columns, (K,)."""
+        votes = (rates * self.readout[chosen]).sum(-1) + self.bias[chosen]  # (B, K)
+        return votes @ mask
+
+    def forward(self, images: Tensor, prompt: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
+        """Logits of the second class, shape (B,)."""
+        return self.answer(self.rates(images, prompt, chosen), mask, chosen)
+
+
+def parameters_by_column(network: ColumnNetwork) -> Mapping[str, Tensor]:
+    """Every parameter by name; the first axis of each is the column."""
+    return dict(network.named_parameters())

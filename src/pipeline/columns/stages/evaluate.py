@@ -1,0 +1,162 @@
+"""Stage ``evaluate``: test accuracy after every task and after sleep, what sleep kept, and the controls.
+
+The one stage that reads test images. Writes ``metrics.json``; ``answers.parquet`` with every answer before and after
+sleep; ``rasters.safetensors`` with spikes of one image a task. Guards are measured on validation images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from safetensors.torch import save
+
+from pipeline.artifacts import RunFolder, StageResult
+from pipeline.columns.brain import Brain, load_brain, single_thread
+from pipeline.columns.controls import Night, chosen_controls
+from pipeline.columns.lif import spike_trains
+from pipeline.columns.measures import accuracy, mask_entropy, overlap, spiking, wrong
+from pipeline.columns.stages.replayed import read_replay
+from pipeline.columns.stages.sleep_distil import STATE
+from pipeline.columns.stages.wake_train import snapshot
+from pipeline.columns.summaries import backward_transfer, deltas, gains, occupancy
+from pipeline.columns.tasks import load_tasks
+from pipeline.config import ColumnsConfig
+from pipeline.images import load_images
+from pipeline.progress import Progress
+from pipeline.stages.registry import opened
+
+ANSWERS_SCHEMA = "column-answers/1"
+BEFORE, AFTER = "before_sleep", "after_sleep"
+
+
+def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: ``wake_train``, ``persist_store``, ``replay_sample`` and ``sleep_distil``.
+        progress: Reports parts of the work.
+    """
+    with opened(run, config, "evaluate", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        single_thread()
+        progress.phase("reading images")
+        data = load_tasks(config.tasks, config.dataset, config.seed, load_images)
+        after = {task.name: load_brain(snapshot(inputs["wake_train"], task.name), config) for task in config.tasks}
+        night = Night(config, data, read_replay(run, config, inputs), after)
+        slept = load_brain(inputs["sleep_distil"].path / STATE, config)
+        progress.phase("test images")
+        measured = measure(night, slept)
+        controls = list(chosen_controls(config.evaluation.controls))
+        progress.phase("controls", len(controls))
+        measured["controls"] = {}
+        for name, control in controls:
+            progress.note(name)
+            measured["controls"][name] = control(night)
+            progress.advance()
+        measured["control_gains"] = gains(measured["accuracy"][AFTER], measured["controls"])
+        stage.write_json("metrics.json", measured)
+        stage.write_table("answers", _answers(night, slept), ANSWERS_SCHEMA)
+        stage.write_bytes("rasters.safetensors", save(_rasters(night, slept)))
+        stage.metrics = {"accuracy": measured["accuracy"][AFTER], "control_gains": measured["control_gains"]}
+    return stage.result
+
+
+def measure(night: Night, slept: Brain) -> dict[str, Any]:
+    """Every figure of the night but its controls, as ``metrics.json`` holds them."""
+    stages = {f"after_{task}": brain for task, brain in night.after.items()}
+    accuracies: dict[str, dict[str, float]] = {}
+    masks: dict[str, dict[str, list[float]]] = {}
+    for number, (stage, brain) in enumerate(stages.items()):
+        known = night.tasks[: number + 1]
+        accuracies[stage] = {task: accuracy(brain, night.data[task].test, task) for task in known}
+        masks[stage] = {task: brain.controller.whole_mask(task).tolist() for task in known}
+    accuracies[BEFORE], masks[BEFORE] = accuracies[f"after_{night.tasks[-1]}"], masks[f"after_{night.tasks[-1]}"]
+    accuracies[AFTER] = night.scores(slept)
+    masks[AFTER] = {task: slept.controller.whole_mask(night.parents[task]).tolist() for task in night.tasks}
+    activity = {task: spiking(slept, night.data[task].test, night.parents[task]) for task in night.tasks}
+    return {
+        "accuracy": accuracies,
+        "masks": masks,
+        "overlap": {task: vars(_overlap(night, slept, task)) for task in night.tasks},
+        "mask_entropy": _entropies(masks),
+        "spiking": {task: vars(found) for task, found in activity.items()},
+        "spike_rate": float(np.mean([found.rate for found in activity.values()])),
+        "deltas": deltas(accuracies),
+        "backward_transfer": backward_transfer(accuracies, AFTER),
+        "occupancy": occupancy(masks, {task.name: task.bank for task in night.config.tasks}, _banks(night)),
+        "asked_as": night.parents,
+        "guard_figures": _guard_figures(night, slept),
+    }
+
+
+def _banks(night: Night) -> dict[str, list[int]]:
+    return {task.bank: night.evening.controller.bank(task.name).tolist() for task in night.config.tasks}
+
+
+def _overlap(night: Night, slept: Brain, task: str) -> Any:
+    test = night.data[task].test
+    return overlap(wrong(night.evening, test, task), wrong(slept, test, night.parents[task]))
+
+
+def _entropies(masks: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, float]]:
+    return {
+        stage: {task: mask_entropy(torch.tensor(mask)) for task, mask in by_task.items()}
+        for stage, by_task in masks.items()
+    }
+
+
+def _guard_figures(night: Night, slept: Brain) -> dict[str, float]:
+    """What guards look at, on validation images: accuracy after sleep, and what later learning and sleep cost."""
+    validation = {task: night.data[task].validation for task in night.tasks}
+    learned = {task: accuracy(night.after[task], validation[task], task) for task in night.tasks}
+    evening = {task: accuracy(night.evening, validation[task], task) for task in night.tasks}
+    morning = {task: accuracy(slept, validation[task], night.parents[task]) for task in night.tasks}
+    return {
+        "accuracy": min(morning.values()),
+        "sleep_drop": float(np.mean([evening[task] - morning[task] for task in night.tasks])),
+        "wake_drop": max(learned[task] - evening[task] for task in night.tasks),
+    }
+
+
+def _answers(night: Night, slept: Brain) -> pa.Table:
+    """Every test image's logit before sleep, asked as itself, and after sleep, asked as its parent."""
+    parts = []
+    for task in night.tasks:
+        test = night.data[task].test
+        for stage, brain, asked_as in ((BEFORE, night.evening, task), (AFTER, slept, night.parents[task])):
+            with torch.no_grad():
+                logits = brain.logits(test.images, asked_as).numpy()
+            parts.append(
+                pa.table(
+                    {
+                        "stage": [stage] * len(test),
+                        "task": [task] * len(test),
+                        "asked_as": [asked_as] * len(test),
+                        "row": test.rows,
+                        "logit": logits,
+                        "gold": test.answers.numpy() > 0.5,
+                    }
+                )
+            )
+    return pa.concat_tables(parts)
+
+
+def _rasters(night: Night, slept: Brain) -> dict[str, torch.Tensor]:
+    """Spikes of each task's first test image in the column that its mask prefers, (T, H) zeros and ones."""
+    found = {}
+    for task in night.tasks:
+        parent = night.parents[task]
+        chosen = slept.controller.bank(parent)[slept.controller.mask(parent).argmax()].view(1)
+        with torch.no_grad():
+            prompt = slept.controller.prompt(parent)
+            currents = slept.network.currents(night.data[task].test.images[:1], prompt, chosen)
+            model = night.config.model
+            found[task] = spike_trains(currents, model.time_steps, model.beta)[:, 0, 0].to(torch.uint8).contiguous()
+    return found

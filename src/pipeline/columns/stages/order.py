@@ -1,0 +1,31 @@
+"""The stages of a day and a night of the column network."""
+
+from __future__ import annotations
+
+from pipeline.stages.registry import StageSpec
+
+_LEARNED = ("seed", "tasks", "dataset", "model", "masking", "training")
+
+STAGES: tuple[StageSpec, ...] = (
+    StageSpec("wake_train", (), _LEARNED, "cuda"),
+    StageSpec("persist_store", ("wake_train",), ("seed", "session", "fresh", "tasks", "dataset", "sleep")),
+    StageSpec("replay_sample", ("persist_store",), ("seed",)),
+    StageSpec("sleep_distil", ("wake_train", "persist_store", "replay_sample"), (*_LEARNED, "sleep"), "cuda"),
+    StageSpec(
+        "evaluate",
+        ("wake_train", "persist_store", "replay_sample", "sleep_distil"),
+        (*_LEARNED, "sleep", "evaluation"),
+        "cuda",
+    ),
+    StageSpec(
+        "promote",
+        ("wake_train", "persist_store", "replay_sample", "sleep_distil", "evaluate"),
+        ("guards", "tracking"),
+    ),
+    StageSpec(
+        "report",
+        ("wake_train", "persist_store", "replay_sample", "sleep_distil", "evaluate", "promote"),
+        ("seed", "guards", "tracking"),
+    ),
+)
+"""Every stage in order. Test images are read by ``evaluate`` alone."""

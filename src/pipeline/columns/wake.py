@@ -1,0 +1,58 @@
+"""Learning by day: one task after the other, each in the columns that its mask finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from pipeline.columns.controller import Controller
+from pipeline.columns.gated_adam import GatedAdam, cosine
+from pipeline.columns.network import ColumnNetwork
+from pipeline.columns.tasks import Examples
+from pipeline.config.columns import WakeConfig
+
+
+def learn(
+    network: ColumnNetwork,
+    controller: Controller,
+    task: str,
+    earlier: Sequence[str],
+    examples: Examples,
+    config: WakeConfig,
+    generator: np.random.Generator,
+    on_step: Callable[[float], None] | None = None,
+) -> int:
+    """Train the network and the mask of one task.
+
+    Args:
+        network: Changed in place.
+        controller: Its mask of ``task`` is changed in place, and its prompt where prompts are learned.
+        task: What is learned.
+        earlier: Tasks that were learned before, whose columns the mask avoids.
+        examples: What it is learned from.
+        config: Section ``training``.
+        generator: Shuffles the examples.
+        on_step: Told the loss (nats) of every step.
+
+    Returns:
+        The number of steps.
+    """
+    optimiser, chosen = GatedAdam(network), controller.bank(task)
+    batches = -(-len(examples) // config.batch_size)
+    steps = config.epochs * batches
+    for epoch in range(config.epochs):
+        order = torch.from_numpy(generator.permutation(len(examples)))
+        for number, batch in enumerate(torch.split(order, config.batch_size)):
+            mask = controller.mask(task)
+            logits = network(examples.images[batch], controller.prompt(task), mask, chosen)
+            loss = binary_cross_entropy_with_logits(logits, examples.answers[batch])
+            (loss + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]
+            rate = cosine(epoch * batches + number, steps, config.learning_rate, config.learning_rate_end)
+            optimiser.step(chosen, mask.detach(), rate)
+            controller.step(task)
+            if on_step is not None:
+                on_step(float(loss.detach()))
+    return steps

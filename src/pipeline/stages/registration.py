@@ -1,0 +1,102 @@
+"""What every flow does at the end of a night: register what it trained, say which run it was, log the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.artifacts import RunFolder, StageResult, code_version
+from pipeline.config import FlowConfig, config_dict
+from pipeline.report.base import Identity
+from pipeline.tracking import Tracker
+
+
+def register_night(
+    tracker: Tracker,
+    config: FlowConfig,
+    run: RunFolder,
+    inputs: Mapping[str, StageResult],
+    name: str,
+    trained: Path,
+    passed: bool,
+) -> tuple[int | None, bool]:
+    """Log the night, register what it trained, and move the champion if the guards passed.
+
+    Args:
+        tracker: Of the run.
+        config: Its parameters.
+        run: The run's folder.
+        inputs: All earlier stages.
+        name: Of the registered model.
+        trained: Folder with its weights.
+        passed: Whether every guard passed.
+
+    Returns:
+        The version, and whether ``champion`` moved.
+    """
+    tracker.log_params(config_dict(config))
+    tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "night")
+    tracker.set_tags(_tags(run, inputs) | {"engram.guards": "passed" if passed else "failed"})
+    version = tracker.register_adapter(trained, name)
+    return version, tracker.promote(name, version) if passed else False
+
+
+def _tags(run: RunFolder, inputs: Mapping[str, StageResult]) -> dict[str, Any]:
+    """Where the night's files lie, seen from the artifact root."""
+    return {
+        "engram.run_id": run.run_id,
+        "engram.run_folder": run.path.relative_to(run.root).as_posix(),
+        "engram.store_generation": str(inputs["persist_store"].metrics["generation"]),
+    }
+
+
+def identity_of_run(run: RunFolder, config: FlowConfig, model: str) -> Identity:
+    """Which run a report is about.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        model: What learned, in a few words.
+    """
+    return Identity(
+        flow=config.flow,
+        deployment=config.deployment,
+        run_id=run.run_id,
+        seed=config.seed,
+        model=model,
+        config_hash=run.config_hash,
+        code_version=code_version(),
+        started=str(run.manifest()["started"]),
+        finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        placement=config.placement,
+    )
+
+
+def track(
+    tracker: Tracker, run: RunFolder, figures: Mapping[str, Any], steps: Mapping[str, pa.Table], files: list[Path]
+) -> str | None:
+    """Log figures, losses by step and files to the night's MLflow run, and end it.
+
+    Args:
+        tracker: Of the run.
+        run: The run's folder.
+        figures: As report.json holds them.
+        steps: Tables with a column ``step``, by the prefix of their metrics.
+        files: The report's; plots go to a folder of their own.
+
+    Returns:
+        MLflow's id of the run; None without tracking.
+    """
+    tracker.log_metrics(figures)
+    for prefix, table in steps.items():
+        tracker.log_steps(table, prefix)
+    plots = [file for file in files if file.suffix == ".png"]
+    tracker.log_artifacts([file for file in files if file.suffix != ".png"])
+    tracker.log_artifacts(plots, "plots")
+    tracker.log_artifacts([run.path / "config.yaml"])
+    tracker.finish("FINISHED")
+    return tracker.run_id

@@ -1,0 +1,62 @@
+"""LIF neurons: the same spikes and the same gradient as SpikingJelly's, computed without a stored sequence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from spikingjelly.activation_based import neuron, surrogate
+from torch import Tensor
+
+from pipeline.columns.lif import firing_rate, spike_trains
+
+STEPS = 8
+
+
+def by_spikingjelly(current: Tensor, steps: int, beta: float, alpha: float) -> Tensor:
+    """Firing rates of ``LIFNode`` with back-propagation through time."""
+    node = neuron.LIFNode(
+        tau=1 / (1 - beta),
+        decay_input=False,
+        v_threshold=1.0,
+        v_reset=0.0,
+        surrogate_function=surrogate.ATan(alpha=alpha),
+        detach_reset=True,
+        step_mode="m",
+    )
+    rates: Tensor = node(current.expand(steps, *current.shape)).mean(0)
+    return rates
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.9])
+@pytest.mark.parametrize("alpha", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("steps", [1, 5, 16])
+def test_rates_and_gradients_are_those_of_spikingjelly(beta: float, alpha: float, steps: int) -> None:
+    generator = torch.Generator().manual_seed(steps)
+    ours = (torch.randn(40, 12, generator=generator) * 0.8).requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    weights = torch.randn(40, 12, generator=generator)
+    rate, expected = firing_rate(ours, steps, beta, alpha), by_spikingjelly(theirs, steps, beta, alpha)
+    assert torch.equal(rate, expected) and 0 < float(rate.mean()) < 1
+    (rate * weights).sum().backward()
+    (expected * weights).sum().backward()
+    assert ours.grad is not None and theirs.grad is not None and float(ours.grad.abs().sum()) > 0
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_rates_are_those_of_the_spike_trains() -> None:
+    current = torch.linspace(-1, 2, 50)
+    trains = spike_trains(current, STEPS, 0.9)
+    assert trains.shape == (STEPS, 50) and set(trains.unique().tolist()) == {0.0, 1.0}
+    assert torch.equal(trains.mean(0), firing_rate(current, STEPS, 0.9, 2.0))
+
+
+@given(current=st.floats(-3, 3), beta=st.floats(0.05, 0.95))
+def test_rates_are_multiples_of_a_step_and_rise_with_the_current(current: float, beta: float) -> None:
+    lower, higher = firing_rate(torch.tensor([current, current + 0.5]), STEPS, beta, 2.0).tolist()
+    assert 0 <= lower <= higher <= 1 and (lower * STEPS).is_integer()
+
+
+def test_a_current_above_threshold_fires_always_and_a_negative_one_never() -> None:
+    assert firing_rate(torch.tensor([1.0, -1.0, 0.0]), STEPS, 0.9, 2.0).tolist() == [1.0, 0.0, 0.0]
