@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flows.columns import columns, run_inline
-from pipeline.artifacts import RunFolder, list_runs, read_json, read_table, stage_results
+from pipeline.artifacts import RunFolder, list_runs, read_table, stage_results
 from pipeline.columns.report.build import load_columns_report
 from pipeline.columns.report.tables import CONTROLS
 from pipeline.columns.stages import evaluate, persist_store, wake_train
@@ -30,7 +30,7 @@ SMALL = (
 STAGES = ("after_task1", "after_task2", "after_task1_prime", "after_task2_prime", "before_sleep", "after_sleep")
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def digits() -> None:
     """Real images; without them the test is skipped, in CI it fails."""
     root = os.environ.get("ENGRAM_DATA")
@@ -46,11 +46,17 @@ def night(*overrides: str, target: str = "columns/soft-sleep", **options: Any) -
     return begun.run
 
 
+@pytest.fixture(scope="module")
+def plain(digits: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A night to compare others with."""
+    return night(run_id="plain", root=tmp_path_factory.mktemp("plain"))
+
+
 def test_a_night_learns_consolidates_and_reports() -> None:
-    run = night("evaluation.controls=full", "tracking.enabled=true", "dataset.max_train_samples=1000")
+    run = night("evaluation.controls=full", "tracking.enabled=true", "dataset.max_train_samples=500")
     report = load_columns_report(run.path)
     assert run.state == "done" and tuple(report.accuracy) == STAGES
-    assert min(report.accuracy["before_sleep"].values()) > 0.85
+    assert min(report.accuracy["before_sleep"].values()) > 0.8
     assert report.masks["after_sleep"]["task1_prime"] == report.masks["after_sleep"]["task1"]
     assert sum(report.masks["before_sleep"]["task1_prime"][:4]) == 0 == sum(report.masks["before_sleep"]["task1"][4:])
     assert set(report.controls) == set(CONTROLS)
@@ -64,15 +70,7 @@ def test_a_night_learns_consolidates_and_reports() -> None:
     assert tracker.champion_version("engram-columns-soft-sleep") == (1 if report.promoted else None)
 
 
-def test_the_same_night_twice_is_the_same() -> None:
-    first, second = night(run_id="one"), night(run_id="two")
-    one, two = stage_results(first), stage_results(second)
-    for stage in ("wake_train", "replay_sample", "sleep_distil", "evaluate"):
-        assert one[stage].digest == two[stage].digest
-
-
-def test_a_day_that_was_cut_short_goes_on_with_the_next_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = night(run_id="whole")
+def test_a_day_that_was_cut_short_goes_on_with_the_next_task(plain: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[str] = []
     learn = wake_train.learn
 
@@ -88,12 +86,10 @@ def test_a_day_that_was_cut_short_goes_on_with_the_next_task(monkeypatch: pytest
     learned.append("cut")
     resumed = night(run_id="cut")
     assert learned == ["task1", "task2", "cut", "task1_prime", "task2_prime"]
-    assert stage_results(resumed)["evaluate"].digest == stage_results(whole)["evaluate"].digest
+    assert stage_results(resumed)["evaluate"].digest == stage_results(plain)["evaluate"].digest
 
 
-def test_test_images_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = night(run_id="plain")
-
+def test_test_images_decide_nothing(plain: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     def swapped(*arguments: Any) -> dict[str, TaskData]:
         found = load_tasks(*arguments)
         return {
@@ -137,19 +133,20 @@ def test_a_new_set_of_tasks_needs_configuration_alone() -> None:
     assert set(report.accuracy["after_sleep"]) == {"a", "b", "c", "a2"}
 
 
-def test_a_plan_says_what_would_be_reused() -> None:
-    run = night()
+def test_a_plan_says_what_would_be_reused(plain: RunFolder) -> None:
     config = load_config("columns/soft-sleep", [*SMALL, "sleep.temperature=2.0"])
-    hits = {step.stage: step.hit for step in plan_run(run, config)}
+    hits = {step.stage: step.hit for step in plan_run(plain, config)}
     assert hits["wake_train"] and not hits["sleep_distil"] and not hits["report"]
 
 
-def test_through_prefect_the_same_figures(prefect_server: None, artifact_root: Path) -> None:
+def test_through_prefect_and_repeated_the_same_night_is_the_same(
+    plain: RunFolder, prefect_server: None, artifact_root: Path
+) -> None:
     told = columns(overrides=list(SMALL), run_id="served")
     run = next(iter(list_runs(artifact_root)))
     assert told["run_id"] == run.run_id == "served"
-    inline = night(run_id="inline")
-    one, two = (read_json(found.path / "evaluate" / "metrics.json") for found in (run, inline))
-    assert one == two
+    served, inline = stage_results(run), stage_results(plain)
+    for stage in ("wake_train", "replay_sample", "sleep_distil", "evaluate"):
+        assert served[stage].digest == inline[stage].digest
     answers = read_table(run.path / "evaluate" / "answers.parquet", evaluate.ANSWERS_SCHEMA)
     assert set(answers.column("stage").to_pylist()) == {"before_sleep", "after_sleep"}

@@ -64,7 +64,7 @@ class SoftColumnsConfig(Section):
     lambda_entropy: float = Field(0.02, ge=0, description="weight of the mask's entropy (nats): pulls it to one column")
     lambda_balance: float = Field(0.03, ge=0, description="weight of the mean squared distance from the even mask")
     lambda_overlap: float = Field(
-        0.02, ge=0, description="weight of the mean product with the masks of the bank's earlier tasks"
+        1.0, ge=0, description="weight of the mean product with the masks of the bank's earlier tasks"
     )
     mask_learning_rate: float = Field(0.05, gt=0, description="SGD step of the mask logits")
 
