@@ -16,6 +16,7 @@ from pipeline.columns.stages import evaluate, persist_store, wake_train
 from pipeline.columns.tasks import Examples, TaskData, load_tasks
 from pipeline.config import deployments, load_config
 from pipeline.progress import Quiet
+from pipeline.report.compare import compare
 from pipeline.stages.night import begin
 from pipeline.stages.registry import plan_run
 from pipeline.tracking import open_tracker
@@ -105,6 +106,9 @@ def test_test_images_decide_nothing(plain: RunFolder, monkeypatch: pytest.Monkey
         assert one[stage].digest == two[stage].digest
     assert one["evaluate"].metrics != two["evaluate"].metrics
     assert one["promote"].metrics["guards"] == two["promote"].metrics["guards"]
+    told = compare([plain.path, other.path])
+    assert not told.config and {name for name, _ in told.data if name.startswith("evaluate/")}
+    assert "accuracy.after_sleep.task1" in {name for name, _ in told.figures}
 
 
 @pytest.mark.parametrize("budget", [0, 20])

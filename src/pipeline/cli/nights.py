@@ -122,14 +122,15 @@ def _announce(console: Console, night: Night) -> None:
 
 def _finish(console: Console, run: RunFolder, quiet: bool) -> int:
     """Print tables, links and what to try next; returns the exit status."""
-    view = view_of(run.config().flow)
-    report = view.load(run) if quiet else show_report(console, run)
+    from pipeline.report.flows import load_any_report
+
+    report = load_any_report(run.path) if quiet else show_report(console, run)
     failed = [guard.name for guard in report.guards if not guard.passed]
     if quiet:
         typer.echo(run.path)
         return GUARD_FAILED if failed else 0
     _show_links(console, run, report)
-    view.next(console, run, report)
+    view_of(report.flow).next(console, run, report)
     if failed:
         told = f"guard {', '.join(failed)} failed; the champion stays as it was"
         console.print(f"[bold red]not promoted[/bold red]: {told}")

@@ -21,13 +21,11 @@ class FlowView:
 
     Attributes:
         about: What is learned, from the configuration, in a few words.
-        load: Reads the report of a run's folder.
         tables: Prints its figures.
         next: Prints commands that work right now.
     """
 
     about: Callable[[FlowConfig], str]
-    load: Callable[[RunFolder], RunReport]
     tables: Callable[[Console, RunReport], None]
     next: Callable[[Console, RunFolder, RunReport], None]
 
@@ -39,11 +37,11 @@ def view_of(flow: str) -> FlowView:
 
 def show_report(console: Console, run: RunFolder) -> RunReport:
     """Print a run's figures, guards and notes; returns its report."""
+    from pipeline.report.flows import load_any_report
     from pipeline.report.terminal import verdict_table
 
-    view = view_of(run.config().flow)
-    report = view.load(run)
-    view.tables(console, report)
+    report = load_any_report(run.path)
+    view_of(report.flow).tables(console, report)
     console.print(verdict_table(report))
     for note in report.notes:
         console.print(f"[dim]note: {escape(note)}[/dim]", highlight=False)
@@ -55,12 +53,6 @@ def _consolidation_about(config: FlowConfig) -> str:
 
     assert isinstance(config, ConsolidationConfig)
     return f"model {config.model.name}, suite {config.suite.name}"
-
-
-def _consolidation_load(run: RunFolder) -> RunReport:
-    from pipeline.report.build import load_report
-
-    return load_report(run.path)
 
 
 def _consolidation_tables(console: Console, report: RunReport) -> None:
@@ -95,12 +87,6 @@ def _columns_about(config: FlowConfig) -> str:
     return f"{len(config.tasks)} tasks, {config.masking.soft_columns.total_columns} columns"
 
 
-def _columns_load(run: RunFolder) -> RunReport:
-    from pipeline.columns.report.build import load_columns_report
-
-    return load_columns_report(run.path)
-
-
 def _columns_tables(console: Console, report: RunReport) -> None:
     from pipeline.columns.report.schema import ColumnsReport
     from pipeline.columns.report.terminal import accuracy_summary, controls_summary
@@ -117,6 +103,6 @@ def _columns_next(console: Console, run: RunFolder, report: RunReport) -> None:
 
 
 _VIEWS = {
-    "consolidation": FlowView(_consolidation_about, _consolidation_load, _consolidation_tables, _consolidation_next),
-    "columns": FlowView(_columns_about, _columns_load, _columns_tables, _columns_next),
+    "consolidation": FlowView(_consolidation_about, _consolidation_tables, _consolidation_next),
+    "columns": FlowView(_columns_about, _columns_tables, _columns_next),
 }

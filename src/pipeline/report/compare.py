@@ -20,8 +20,9 @@ from pipeline.errors import ArtifactError
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.evaluation.arms import ARMS
 from pipeline.evaluation.selection import fixed_subset
-from pipeline.report.build import load_report
+from pipeline.report.base import RunReport
 from pipeline.report.figures import Table
+from pipeline.report.flows import load_any_report
 from pipeline.report.plots import new_axes
 from pipeline.report.schema import Report
 from pipeline.report.terminal import rich_table
@@ -58,7 +59,7 @@ class AnswerDifferences:
 class Comparison:
     """All that differs between runs, in the order in which they were named."""
 
-    reports: tuple[Report, ...]
+    reports: tuple[RunReport, ...]
     config: Rows
     data: Rows
     figures: Rows
@@ -77,8 +78,8 @@ def compare(runs: Sequence[Path], examples: int = 10) -> Comparison:
     """
     if len(runs) < 2:
         raise ArtifactError(f"compare needs two or more runs, found {len(runs)}")
-    reports = tuple(load_report(run) for run in runs)
-    first, *others = (_answers(run) for run in runs)
+    reports = tuple(load_any_report(run) for run in runs)
+    first, *others = (_answers(run, report) for run, report in zip(runs, reports, strict=True))
     return Comparison(
         reports=reports,
         config=differing([flatten(_config(run)) for run in runs]),
@@ -130,7 +131,7 @@ def _digests(run: Path) -> dict[str, str]:
     return digests
 
 
-def _figures(report: Report) -> dict[str, Any]:
+def _figures(report: RunReport) -> dict[str, Any]:
     values = report.to_json()
     values["guards"] = {guard.name: guard.value for guard in report.guards}
     return {
@@ -140,9 +141,11 @@ def _figures(report: Report) -> dict[str, Any]:
     }
 
 
-def _answers(run: Path) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+def _answers(run: Path, report: RunReport) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    """A language model's answers by arm, item, relation and form; other flows have no answers in words."""
     path = run / "evaluate" / "answers.parquet"
-    rows = read_table(path, SCHEMA_NAME).to_pylist() if path.exists() else []
+    asked = isinstance(report, Report) and path.exists()
+    rows = read_table(path, SCHEMA_NAME).to_pylist() if asked else []
     return {(row["arm"], row["item_id"], row["relation"], row["form"]): row for row in rows}
 
 

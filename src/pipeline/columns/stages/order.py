@@ -7,15 +7,14 @@ from pipeline.stages.registry import StageSpec
 _LEARNED = ("seed", "tasks", "dataset", "model", "masking", "training")
 
 STAGES: tuple[StageSpec, ...] = (
-    StageSpec("wake_train", (), _LEARNED, "cuda"),
+    StageSpec("wake_train", (), _LEARNED),
     StageSpec("persist_store", ("wake_train",), ("seed", "session", "fresh", "tasks", "dataset", "sleep")),
     StageSpec("replay_sample", ("persist_store",), ("seed",)),
-    StageSpec("sleep_distil", ("wake_train", "persist_store", "replay_sample"), (*_LEARNED, "sleep"), "cuda"),
+    StageSpec("sleep_distil", ("wake_train", "persist_store", "replay_sample"), (*_LEARNED, "sleep")),
     StageSpec(
         "evaluate",
         ("wake_train", "persist_store", "replay_sample", "sleep_distil"),
         (*_LEARNED, "sleep", "evaluation"),
-        "cuda",
     ),
     StageSpec(
         "promote",
