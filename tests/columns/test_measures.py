@@ -94,3 +94,10 @@ def test_spikes_are_counted_in_the_columns_in_use() -> None:
     steps, hidden = CONFIG.model.time_steps, CONFIG.model.hidden_per_column
     assert one.spikes == pytest.approx(float(rates.detach().mean()) * steps * hidden, rel=1e-4)
     assert np.isclose(one.rate, float(rates.detach().mean()), rtol=1e-4)
+
+
+def test_rates_that_are_not_those_of_the_spikes_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    brain, own = newborn(CONFIG), examples(10, 6)
+    monkeypatch.setattr(brain.network, "rates", lambda *arguments: torch.zeros(10, 2, 8))
+    with pytest.raises(ValueError, match="differ from those of its spikes"):
+        spiking(brain, own, "a")
