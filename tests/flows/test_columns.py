@@ -23,8 +23,8 @@ from pipeline.tracking import open_tracker
 
 SMALL = (
     "dataset.max_train_samples=250",
-    "training.epochs=6",
-    "sleep.epochs=12",
+    "training.epochs=4",
+    "sleep.epochs=6",
     "evaluation.controls=none",
     "tracking.enabled=false",
 )
@@ -54,7 +54,9 @@ def plain(digits: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 
 def test_a_night_learns_consolidates_and_reports() -> None:
-    run = night("evaluation.controls=full", "tracking.enabled=true", "dataset.max_train_samples=500")
+    run = night(
+        "evaluation.controls=full", "tracking.enabled=true", "dataset.max_train_samples=400", "training.epochs=6"
+    )
     report = load_columns_report(run.path)
     assert run.state == "done" and tuple(report.accuracy) == STAGES
     assert min(report.accuracy["before_sleep"].values()) > 0.8
