@@ -35,12 +35,14 @@ class Night:
         data: Examples of every task.
         replayed: What sleep replayed, by task.
         after: The network after each task of the day, by task.
+        slept: The network after sleep.
     """
 
     config: ColumnsConfig
     data: Mapping[str, TaskData]
     replayed: Mapping[str, Examples]
     after: Mapping[str, Brain]
+    slept: Brain
 
     @property
     def tasks(self) -> list[str]:
@@ -212,9 +214,9 @@ def _day(night: Night, config: ColumnsConfig) -> Brain:
     return brain
 
 
-def _by_rates(night: Night, brain: Brain, change: Callable[[Tensor], Tensor]) -> dict[str, float]:
-    """Accuracy when the firing rates (N, K, H) are changed before the readout."""
-    scores = {}
+def _by_rates(night: Night, change: Callable[[Tensor], Tensor]) -> dict[str, float]:
+    """Accuracy after sleep when the firing rates (N, K, H) are changed before the readout."""
+    scores, brain = {}, night.slept
     for task in night.tasks:
         test, parent = night.data[task].test, night.parents[task]
         chosen, mask = brain.controller.bank(parent), brain.controller.mask(parent)
@@ -227,14 +229,12 @@ def _by_rates(night: Night, brain: Brain, change: Callable[[Tensor], Tensor]) ->
 
 @register_control("silent_spikes", full=True)
 def silent_spikes(night: Night) -> dict[str, float]:
-    """After the same sleep no neuron fires: what is left is the share of one class."""
-    return _by_rates(night, _slept(night, night.evening), torch.zeros_like)
+    """After sleep no neuron fires: what is left is the share of one class."""
+    return _by_rates(night, torch.zeros_like)
 
 
 @register_control("shuffled_spikes", full=True)
 def shuffled_spikes(night: Night) -> dict[str, float]:
-    """After the same sleep every image is answered by the spikes of another one."""
+    """After sleep every image is answered by the spikes of another one."""
     draws = torch.Generator().manual_seed(night.config.seed)
-    return _by_rates(
-        night, _slept(night, night.evening), lambda rates: rates[torch.randperm(len(rates), generator=draws)]
-    )
+    return _by_rates(night, lambda rates: rates[torch.randperm(len(rates), generator=draws)])

@@ -17,8 +17,8 @@ CONTROLS = {
     "separate_columns": "upper bound: a network of its own for every task",
     "joint": "upper bound: all tasks at once, all images, with labels",
     "no_replay": "sleep replays the primes alone, nothing of their parents",
-    "silent_spikes": "after the same sleep no neuron fires",
-    "shuffled_spikes": "every image answered by the spikes of another one",
+    "silent_spikes": "after sleep no neuron fires",
+    "shuffled_spikes": "after sleep, spikes of another image",
     "temperature_1": "the same sleep at temperature 1",
     "not_spiking": "day and night with rectified currents in place of spikes",
 }

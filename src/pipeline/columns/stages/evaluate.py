@@ -15,10 +15,10 @@ import torch
 from safetensors.torch import save
 
 from pipeline.artifacts import RunFolder, StageResult
-from pipeline.columns.brain import Brain, load_brain, single_thread
+from pipeline.columns.brain import load_brain, single_thread
 from pipeline.columns.controls import Night, chosen_controls
 from pipeline.columns.lif import spike_trains
-from pipeline.columns.measures import accuracy, mask_entropy, overlap, spiking, wrong
+from pipeline.columns.measures import Overlap, accuracy, mask_entropy, overlap, spiking, wrong
 from pipeline.columns.stages.replayed import read_replay
 from pipeline.columns.stages.sleep_distil import STATE
 from pipeline.columns.stages.wake_train import snapshot
@@ -49,10 +49,10 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
         progress.phase("reading images")
         data = load_tasks(config.tasks, config.dataset, config.seed, load_images)
         after = {task.name: load_brain(snapshot(inputs["wake_train"], task.name), config) for task in config.tasks}
-        night = Night(config, data, read_replay(run, config, inputs), after)
         slept = load_brain(inputs["sleep_distil"].path / STATE, config)
+        night = Night(config, data, read_replay(run, config, inputs), after, slept)
         progress.phase("test images")
-        measured = measure(night, slept)
+        measured = measure(night)
         controls = list(chosen_controls(config.evaluation.controls))
         progress.phase("controls", len(controls))
         measured["controls"] = {}
@@ -62,13 +62,13 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
             progress.advance()
         measured["control_gains"] = gains(measured["accuracy"][AFTER], measured["controls"])
         stage.write_json("metrics.json", measured)
-        stage.write_table("answers", _answers(night, slept), ANSWERS_SCHEMA)
-        stage.write_bytes("rasters.safetensors", save(_rasters(night, slept)))
+        stage.write_table("answers", _answers(night), ANSWERS_SCHEMA)
+        stage.write_bytes("rasters.safetensors", save(_rasters(night)))
         stage.metrics = {"accuracy": measured["accuracy"][AFTER], "control_gains": measured["control_gains"]}
     return stage.result
 
 
-def measure(night: Night, slept: Brain) -> dict[str, Any]:
+def measure(night: Night) -> dict[str, Any]:
     """Every figure of the night but its controls, as ``metrics.json`` holds them."""
     stages = {f"after_{task}": brain for task, brain in night.after.items()}
     accuracies: dict[str, dict[str, float]] = {}
@@ -78,13 +78,13 @@ def measure(night: Night, slept: Brain) -> dict[str, Any]:
         accuracies[stage] = {task: accuracy(brain, night.data[task].test, task) for task in known}
         masks[stage] = {task: brain.controller.whole_mask(task).tolist() for task in known}
     accuracies[BEFORE], masks[BEFORE] = accuracies[f"after_{night.tasks[-1]}"], masks[f"after_{night.tasks[-1]}"]
-    accuracies[AFTER] = night.scores(slept)
-    masks[AFTER] = {task: slept.controller.whole_mask(night.parents[task]).tolist() for task in night.tasks}
-    activity = {task: spiking(slept, night.data[task].test, night.parents[task]) for task in night.tasks}
+    accuracies[AFTER] = night.scores(night.slept)
+    masks[AFTER] = {task: night.slept.controller.whole_mask(night.parents[task]).tolist() for task in night.tasks}
+    activity = {task: spiking(night.slept, night.data[task].test, night.parents[task]) for task in night.tasks}
     return {
         "accuracy": accuracies,
         "masks": masks,
-        "overlap": {task: vars(_overlap(night, slept, task)) for task in night.tasks},
+        "overlap": {task: vars(_overlap(night, task)) for task in night.tasks},
         "mask_entropy": _entropies(masks),
         "spiking": {task: vars(found) for task, found in activity.items()},
         "spike_rate": float(np.mean([found.rate for found in activity.values()])),
@@ -92,7 +92,7 @@ def measure(night: Night, slept: Brain) -> dict[str, Any]:
         "backward_transfer": backward_transfer(accuracies, AFTER),
         "occupancy": occupancy(masks, {task.name: task.bank for task in night.config.tasks}, _banks(night)),
         "asked_as": night.parents,
-        "guard_figures": _guard_figures(night, slept),
+        "guard_figures": _guard_figures(night),
     }
 
 
@@ -100,9 +100,9 @@ def _banks(night: Night) -> dict[str, list[int]]:
     return {task.bank: night.evening.controller.bank(task.name).tolist() for task in night.config.tasks}
 
 
-def _overlap(night: Night, slept: Brain, task: str) -> Any:
+def _overlap(night: Night, task: str) -> Overlap:
     test = night.data[task].test
-    return overlap(wrong(night.evening, test, task), wrong(slept, test, night.parents[task]))
+    return overlap(wrong(night.evening, test, task), wrong(night.slept, test, night.parents[task]))
 
 
 def _entropies(masks: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, float]]:
@@ -112,12 +112,12 @@ def _entropies(masks: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict
     }
 
 
-def _guard_figures(night: Night, slept: Brain) -> dict[str, float]:
+def _guard_figures(night: Night) -> dict[str, float]:
     """What guards look at, on validation images: accuracy after sleep, and what later learning and sleep cost."""
     validation = {task: night.data[task].validation for task in night.tasks}
     learned = {task: accuracy(night.after[task], validation[task], task) for task in night.tasks}
     evening = {task: accuracy(night.evening, validation[task], task) for task in night.tasks}
-    morning = {task: accuracy(slept, validation[task], night.parents[task]) for task in night.tasks}
+    morning = {task: accuracy(night.slept, validation[task], night.parents[task]) for task in night.tasks}
     return {
         "accuracy": min(morning.values()),
         "sleep_drop": float(np.mean([evening[task] - morning[task] for task in night.tasks])),
@@ -125,12 +125,12 @@ def _guard_figures(night: Night, slept: Brain) -> dict[str, float]:
     }
 
 
-def _answers(night: Night, slept: Brain) -> pa.Table:
+def _answers(night: Night) -> pa.Table:
     """Every test image's logit before sleep, asked as itself, and after sleep, asked as its parent."""
     parts = []
     for task in night.tasks:
         test = night.data[task].test
-        for stage, brain, asked_as in ((BEFORE, night.evening, task), (AFTER, slept, night.parents[task])):
+        for stage, brain, asked_as in ((BEFORE, night.evening, task), (AFTER, night.slept, night.parents[task])):
             with torch.no_grad():
                 logits = brain.logits(test.images, asked_as).numpy()
             parts.append(
@@ -148,15 +148,15 @@ def _answers(night: Night, slept: Brain) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def _rasters(night: Night, slept: Brain) -> dict[str, torch.Tensor]:
+def _rasters(night: Night) -> dict[str, torch.Tensor]:
     """Spikes of each task's first test image in the column that its mask prefers, (T, H) zeros and ones."""
     found = {}
     for task in night.tasks:
         parent = night.parents[task]
-        chosen = slept.controller.bank(parent)[slept.controller.mask(parent).argmax()].view(1)
+        chosen = night.slept.controller.bank(parent)[night.slept.controller.mask(parent).argmax()].view(1)
         with torch.no_grad():
-            prompt = slept.controller.prompt(parent)
-            currents = slept.network.currents(night.data[task].test.images[:1], prompt, chosen)
+            prompt = night.slept.controller.prompt(parent)
+            currents = night.slept.network.currents(night.data[task].test.images[:1], prompt, chosen)
             model = night.config.model
             found[task] = spike_trains(currents, model.time_steps, model.beta)[:, 0, 0].to(torch.uint8).contiguous()
     return found
