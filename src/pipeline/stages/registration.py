@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, StageResult, code_version
+from pipeline.artifacts import RunFolder, Stage, StageResult, code_version, digest_file
 from pipeline.config import FlowConfig, config_dict
 from pipeline.report.base import Identity
 from pipeline.tracking import Tracker
@@ -74,6 +75,22 @@ def identity_of_run(run: RunFolder, config: FlowConfig, model: str) -> Identity:
         finished=datetime.now(UTC).isoformat(timespec="milliseconds"),
         placement=config.placement,
     )
+
+
+def cost_of(inputs: Mapping[str, StageResult]) -> dict[str, Any]:
+    """Who ran each stage, for how long, and the highest memory: fields of every report, seen from stage ``report``."""
+    workers = {name: result.worker for name, result in inputs.items()}
+    return {
+        "workers": workers | {"report": os.environ.get("ENGRAM_WORKER") or "inline"},
+        "timings": {name: result.seconds for name, result in inputs.items()},
+        "peak_memory_bytes": max(result.peak_memory_bytes for result in inputs.values()),
+    }
+
+
+def record_files(stage: Stage, run: RunFolder, files: Sequence[Path], promoted: bool, tracked: str | None) -> None:
+    """Let stage ``report`` keep the digests of the files that it wrote into the run's folder, and what became of it."""
+    stage.write_json("files.json", {file.relative_to(run.path).as_posix(): digest_file(file) for file in files})
+    stage.metrics = {"promoted": promoted, "mlflow_run": tracked}
 
 
 def track(

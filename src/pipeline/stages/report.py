@@ -5,13 +5,12 @@ The files lie in the run's folder itself; the stage's own folder keeps their dig
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, StageResult, digest_file, read_json, read_table
+from pipeline.artifacts import RunFolder, StageResult, read_json, read_table
 from pipeline.config import ConsolidationConfig, config_hash, dump_config
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.progress import Progress
@@ -23,7 +22,7 @@ from pipeline.report.schema import Report
 from pipeline.report.write import write_report
 from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.promote import retrieval
-from pipeline.stages.registration import identity_of_run, track
+from pipeline.stages.registration import cost_of, identity_of_run, record_files, track
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.gate import GATE_SCHEMA
@@ -56,8 +55,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         progress.phase("logging to MLflow")
         steps = {} if tables.steps is None else {"train": tables.steps}
         tracked = track(open_tracker(config, run.path), run, report.to_json(), steps, files)
-        stage.write_json("files.json", {file.relative_to(run.path).as_posix(): digest_file(file) for file in files})
-        stage.metrics = {"promoted": report.promoted, "mlflow_run": tracked}
+        record_files(stage, run, files, report.promoted, tracked)
     return stage.result
 
 
@@ -72,10 +70,7 @@ def night_report(run: RunFolder, config: ConsolidationConfig, inputs: Mapping[st
         suites=_suites(inputs["teach"].metrics["suite"], measured),
         guards=verdict["guards"],
         promoted=bool(verdict["promoted"]),
-        workers={name: result.worker for name, result in inputs.items()}
-        | {"report": os.environ.get("ENGRAM_WORKER") or "inline"},
-        timings={name: result.seconds for name, result in inputs.items()},
-        peak_memory_bytes=max(result.peak_memory_bytes for result in inputs.values()),
+        **cost_of(inputs),
         lora=_lora(config, inputs["lora_train"].metrics),
     )
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
 from safetensors.torch import load_file
 
-from pipeline.artifacts import RunFolder, StageResult, digest_file, read_json, read_table
+from pipeline.artifacts import RunFolder, StageResult, read_json, read_table
 from pipeline.columns.report.build import build_columns_report
 from pipeline.columns.report.schema import ColumnsReport
 from pipeline.columns.report.write import write_columns_report
 from pipeline.columns.stages.wake_train import STEPS_SCHEMA
 from pipeline.config import ColumnsConfig, dump_config
 from pipeline.progress import Progress
-from pipeline.stages.registration import identity_of_run, track
+from pipeline.stages.registration import cost_of, identity_of_run, record_files, track
 from pipeline.stages.registry import opened
 from pipeline.tracking import open_tracker
 
@@ -43,8 +42,7 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
         files = write_columns_report(run.path, report, spikes, dump_config(config).decode())
         progress.phase("logging to MLflow")
         tracked = track(open_tracker(config, run.path), run, report.to_json(), _losses(inputs), files)
-        stage.write_json("files.json", {file.relative_to(run.path).as_posix(): digest_file(file) for file in files})
-        stage.metrics = {"promoted": report.promoted, "mlflow_run": tracked}
+        record_files(stage, run, files, report.promoted, tracked)
     return stage.result
 
 
@@ -68,10 +66,7 @@ def night_report(run: RunFolder, config: ColumnsConfig, inputs: Mapping[str, Sta
         figures,
         guards=verdict["guards"],
         promoted=bool(verdict["promoted"]),
-        workers={name: result.worker for name, result in inputs.items()}
-        | {"report": os.environ.get("ENGRAM_WORKER") or "inline"},
-        timings={name: result.seconds for name, result in inputs.items()},
-        peak_memory_bytes=max(result.peak_memory_bytes for result in inputs.values()),
+        **cost_of(inputs),
     )
 
 
