@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.errors import ConfigError
 
-Figures = dict[str, float | int | str]
+Figure = float | int | str
+Figures = Mapping[str, Figure | Mapping[str, Figure]]
+"""By name; a figure that is itself a mapping is a row of a table."""
+
 Benchmark = Callable[[Sequence[str]], Figures]
 _BENCHMARKS: dict[str, tuple[str, Benchmark]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -33,7 +34,20 @@ def bench(
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return
-    table = Table("figure", "value", title=name, title_justify="left")
-    for key, value in figures.items():
-        table.add_row(key, f"{value:,.4g}" if isinstance(value, float) else str(value))
-    console.print(table)
+    single = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
+    rows = {key: value for key, value in figures.items() if isinstance(value, Mapping)}
+    if single:
+        table = Table("figure", "value", title=name, title_justify="left")
+        for key, value in single.items():
+            table.add_row(key, _text(value))
+        console.print(table)
+    if rows:
+        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        table = Table("", *columns, title=name, title_justify="left")
+        for key, row in rows.items():
+            table.add_row(key, *(_text(row.get(column, "")) for column in columns))
+        console.print(table)
+
+
+def _text(value: float | str) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)

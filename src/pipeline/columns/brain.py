@@ -28,7 +28,7 @@ class Brain:
         """Answers under a task's prompt and mask, shape (B,); gradients reach the network alone."""
         mask, chosen = self.controller.mask(asked_as).detach(), self.controller.bank(asked_as)
         logits: Tensor = self.network(images, self.controller.prompt(asked_as).detach(), mask, chosen)
-        return logits
+        return logits[:, 0]
 
     def frozen(self) -> Brain:
         """A copy that nothing changes."""

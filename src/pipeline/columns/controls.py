@@ -222,7 +222,7 @@ def _by_rates(night: Night, change: Callable[[Tensor], Tensor]) -> dict[str, flo
         chosen, mask = brain.controller.bank(parent), brain.controller.mask(parent)
         with torch.no_grad():
             rates = brain.network.rates(test.images, brain.controller.prompt(parent), chosen)
-            logits = brain.network.answer(change(rates), mask, chosen)
+            logits = brain.network.answer(change(rates), mask, chosen)[:, 0]
         scores[task] = float(((logits > 0) == (test.answers > 0.5)).float().mean())
     return scores
 

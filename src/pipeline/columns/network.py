@@ -1,6 +1,6 @@
 """The column network: every column is a small spiking network of its own, and a mask weighs their answers.
 
-    logit = sum_c mask_c (readout_c . rate_c + bias_c),   rate_c = LIF(encoder_c [image; prompt] + current_c)
+    logits = sum_c mask_c (readout_c . rate_c + bias_c),   rate_c = LIF(encoder_c [image; prompt] + current_c)
 
 Each column has its own readout, so that nothing is shared between columns with separate masks.
 """
@@ -28,9 +28,10 @@ class ColumnNetwork(nn.Module):
         prompt_dim: Length P of the prompt vector.
         config: Neurons a column H, steps, decay.
         seed: Of the initial weights.
+        outputs: Logits K; the tasks of the flow have one, that of the second class.
     """
 
-    def __init__(self, columns: int, prompt_dim: int, config: ColumnModelConfig, seed: int) -> None:
+    def __init__(self, columns: int, prompt_dim: int, config: ColumnModelConfig, seed: int, outputs: int = 1) -> None:
         super().__init__()
         self.config = config
         generator = torch.Generator().manual_seed(seed)
@@ -41,8 +42,8 @@ class ColumnNetwork(nn.Module):
 
         self.encoder = uniform(columns, hidden, inputs, fan_in=inputs)  # (C, H, 784 + P)
         self.current = nn.Parameter(torch.full((columns, hidden), RESTING_CURRENT))  # (C, H)
-        self.readout = uniform(columns, hidden, fan_in=hidden)  # (C, H)
-        self.bias = nn.Parameter(torch.zeros(columns))  # (C,)
+        self.readout = uniform(columns, hidden, outputs, fan_in=hidden)  # (C, H, K)
+        self.bias = nn.Parameter(torch.zeros(columns, outputs))  # (C, K)
 
     @property
     def columns(self) -> int:
@@ -70,12 +71,12 @@ class ColumnNetwork(nn.Module):
         return firing_rate(currents, self.config.time_steps, self.config.beta, self.config.surrogate_alpha)
 
     def answer(self, rates: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
-        """Logits of the second class from firing rates, shape (B,); ``mask`` weighs the chosen columns, (K,)."""
-        votes = (rates * self.readout[chosen]).sum(-1) + self.bias[chosen]  # (B, K)
-        return votes @ mask
+        """Logits from firing rates (B, len(chosen), H), shape (B, K); ``mask`` (len(chosen),) weighs the columns."""
+        weighed = (rates * mask.view(-1, 1)).flatten(1)  # (B, len(chosen) * H)
+        return torch.addmm(mask @ self.bias[chosen], weighed, self.readout[chosen].flatten(0, 1))
 
     def forward(self, images: Tensor, prompt: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
-        """Logits of the second class, shape (B,)."""
+        """Logits, shape (B, K)."""
         return self.answer(self.rates(images, prompt, chosen), mask, chosen)
 
 

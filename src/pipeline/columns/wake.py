@@ -47,7 +47,7 @@ def learn(
         order = torch.from_numpy(generator.permutation(len(examples)))
         for number, batch in enumerate(torch.split(order, config.batch_size)):
             mask = controller.mask(task)
-            logits = network(examples.images[batch], controller.prompt(task), mask, chosen)
+            logits = network(examples.images[batch], controller.prompt(task), mask, chosen)[:, 0]
             loss = binary_cross_entropy_with_logits(logits, examples.answers[batch])
             (loss + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]
             rate = cosine(epoch * batches + number, steps, config.learning_rate, config.learning_rate_end)

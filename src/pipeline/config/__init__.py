@@ -5,10 +5,19 @@ config_hash(config)             # what decides whether two runs are the same run
 """
 
 from pipeline.config.columns import ColumnsConfig
+from pipeline.config.continual import ContinualConfig, LearnerConfig, MethodConfig
 from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
 from pipeline.config.hashing import canonical_json, config_dict, config_hash
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
-from pipeline.config.loading import config_root, deployments, dump_config, known_keys, load_config, read_config
+from pipeline.config.loading import (
+    config_root,
+    deployments,
+    dump_config,
+    known_keys,
+    load_config,
+    load_section,
+    read_config,
+)
 from pipeline.config.memory import (
     EncoderConfig,
     GateConfig,
@@ -25,6 +34,7 @@ __all__ = [
     "FLOWS",
     "ColumnsConfig",
     "ConsolidationConfig",
+    "ContinualConfig",
     "DistilConfig",
     "EncoderConfig",
     "EvaluationConfig",
@@ -32,7 +42,9 @@ __all__ = [
     "FlowConfig",
     "GateConfig",
     "GuardsConfig",
+    "LearnerConfig",
     "LoraConfig",
+    "MethodConfig",
     "ModelConfig",
     "Name",
     "ReplayConfig",
@@ -52,6 +64,7 @@ __all__ = [
     "dump_config",
     "known_keys",
     "load_config",
+    "load_section",
     "read_config",
     "register_flow",
 ]

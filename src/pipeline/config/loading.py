@@ -10,16 +10,18 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from pipeline.config.schema import FLOWS, FlowConfig
-from pipeline.config.section import check_name
+from pipeline.config.section import Section, check_name
 from pipeline.config.yaml_tree import Node, parse_override, read_yaml
 from pipeline.errors import ConfigError
+
+_Section = TypeVar("_Section", bound=Section)
 
 SHARED = frozenset({"guards"})
 """Files that deployments extend and that are none themselves."""
@@ -77,6 +79,23 @@ def load_config(
     return _validated(model, tree.merged(given))
 
 
+def load_section(model: type[_Section], path: Path, overrides: Sequence[str] = ()) -> _Section:
+    """Load a configuration that belongs to no flow, with the same checks as `load_config`.
+
+    Args:
+        model: What the file holds.
+        path: The file.
+        overrides: ``a.b=value`` each; later ones win.
+
+    Raises:
+        ConfigError: As `load_config`.
+    """
+    tree = _with_parents(path, ())
+    for text in overrides:
+        tree = tree.merged(parse_override(text))
+    return _validated(model, tree)
+
+
 def read_config(path: Path, root: Path | None = None) -> FlowConfig:
     """Read a configuration that :func:`dump_config` wrote, for example a run's ``config.yaml``.
 
@@ -131,7 +150,7 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> Node:
     return _with_parents(base, (*seen, path.resolve())).merged(tree)
 
 
-def _validated(model: type[FlowConfig], tree: Node) -> FlowConfig:
+def _validated(model: type[_Section], tree: Node) -> _Section:
     try:
         return model.model_validate_json(json.dumps(tree.plain(), default=str))
     except ValidationError as error:

@@ -1,5 +1,6 @@
 """Image data sets, MNIST and FashionMNIST: found or fetched, checked by digest, kept as Parquet."""
 
+from pipeline.images.content import SIDE
 from pipeline.images.dataset import (
     ImageSet,
     Prepared,
@@ -10,6 +11,7 @@ from pipeline.images.dataset import (
 from pipeline.images.sources import idx_folder
 
 __all__ = [
+    "SIDE",
     "ImageSet",
     "Prepared",
     "idx_folder",

@@ -1,0 +1,1 @@
+"""Continual learners by name; every module of this package is searched for them."""

@@ -1,0 +1,83 @@
+"""The comparison as rows and as a plot: means over seeds with Student's interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from matplotlib.figure import Figure
+from scipy.stats import sem, t
+
+from pipeline.continual.protocol import Outcome
+from pipeline.report.plots import BLUE, GREY, ORANGE, new_axes
+
+LEVEL = 0.95
+OURS = "soft-columns"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over seeds; ``margin`` is half of its 95 % interval, None for a single seed."""
+
+    value: float
+    margin: float | None
+
+    def __str__(self) -> str:
+        """``84.7 ± 0.5`` per cent."""
+        spread = "" if self.margin is None else f" ± {100 * self.margin:.1f}"
+        return f"{100 * self.value:.1f}{spread}"
+
+
+def mean_over_seeds(values: Sequence[float]) -> Mean:
+    """Mean and half of Student's interval at `LEVEL`."""
+    if len(values) < 2:
+        return Mean(fmean(values), None)
+    return Mean(fmean(values), float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * sem(values)))
+
+
+def rows_of(by_method: Mapping[str, Sequence[Outcome]], published: Mapping[str, float]) -> dict[str, dict[str, str]]:
+    """The table of one stream.
+
+    Args:
+        by_method: Outcomes by method, each with the same seeds in the same order.
+        published: Accuracy of others by method.
+    """
+    rows = {}
+    ours = {name: found for name, found in by_method.items() if name.startswith(OURS)}
+    best = max(ours, key=lambda name: fmean(o.accuracy for o in ours[name])) if ours else None
+    for name, found in by_method.items():
+        row = {
+            "accuracy %": str(mean_over_seeds([o.accuracy for o in found])),
+            "forgetting": str(mean_over_seeds([o.forgetting for o in found])),
+            "published": f"{100 * published[name]:.1f}" if name in published else "",
+        }
+        if best is not None:
+            pairs = zip(ours[best], found, strict=True)
+            gain = mean_over_seeds([a.accuracy - b.accuracy for a, b in pairs])
+            row[f"{best} minus it"] = "" if name == best else str(gain)
+        rows[name] = row | {
+            "bytes kept": f"{sum(found[0].memory.values()):,}",
+            "steps": f"{found[0].steps:,}",
+            "s": f"{fmean(o.seconds for o in found):.0f}",
+        }
+    return rows
+
+
+def accuracy_plot(stream: str, by_method: Mapping[str, Sequence[Outcome]], published: Mapping[str, float]) -> Figure:
+    """Mean accuracy of every method with its interval and every seed; a mark where others have published one."""
+    figure, axes = new_axes(f"Accuracy after five tasks: {stream}", height=1.2 + 0.32 * len(by_method))
+    for row, (name, found) in enumerate(by_method.items()):
+        values = [o.accuracy for o in found]
+        mean = mean_over_seeds(values)
+        colour = BLUE if name.startswith(OURS) else GREY
+        axes.barh(row, 100 * mean.value, color=colour, height=0.66, alpha=0.55)
+        axes.errorbar(100 * mean.value, row, xerr=100 * (mean.margin or 0), color="black", capsize=3, linewidth=1)
+        axes.plot([100 * value for value in values], [row] * len(values), ".", color="black", markersize=3)
+        if name in published:
+            axes.plot(100 * published[name], row, "D", color=ORANGE, markersize=5)
+    axes.set(xlim=(0, 100), xlabel="% of test images (diamond: published, without spikes)")
+    axes.set(yticks=range(len(by_method)), yticklabels=list(by_method))
+    axes.invert_yaxis()
+    axes.grid(False, axis="y")
+    return figure
