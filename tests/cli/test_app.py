@@ -178,3 +178,16 @@ def test_lessons_and_data_are_listed(
     assert "SmolLM2" in engram("models", "list").output
     assert engram("bench").exit_code == 0
     assert "nothing runs here" in engram("down").output
+
+
+def test_a_benchmark_s_tables_are_printed_under_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.bench import registry
+
+    monkeypatch.setattr(registry, "_BENCHMARKS", {})
+    monkeypatch.setattr(registry, "_load", lambda: None)
+    figures = {"seconds": 1234.5, "first": {"er": {"accuracy": 0.84, "steps": 7}, "naive": {"accuracy": 0.2}}}
+    registry.register_benchmark("both", "figures and a table")(lambda settings: figures)
+    shown = engram("bench", "both").stdout
+    for text in ("seconds", "1,234", "first", "accuracy", "0.84", "naive"):
+        assert text in shown
+    assert json.loads(engram("bench", "both", "--json").stdout) == figures

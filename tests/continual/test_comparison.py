@@ -96,8 +96,10 @@ def test_means_have_student_s_interval() -> None:
 
 
 def test_the_table_pairs_seeds_and_cites_others() -> None:
-    by_method = {"er-200": [outcome(0.5, 0.7), outcome(0.7, 0.9)], "soft-columns": [outcome(0.6, 0.8), outcome(0.8, 1)]}
+    ours, theirs = [outcome(0.6, 0.8), outcome(0.8, 1)], [outcome(0.5, 0.7), outcome(0.7, 0.9)]
+    by_method = {"er-200": theirs, "er-200+shift": ours, "soft-columns+sleep": ours, "soft-columns+sleep+shift": ours}
     rows = rows_of(by_method, {"er-200": 0.8043})
-    assert rows["er-200"]["soft-columns minus it"] == "10.0 ± 0.0" and rows["er-200"]["published"] == "80.4"
-    assert rows["er-200"]["bytes kept"] == "785" and rows["soft-columns"]["soft-columns minus it"] == ""
+    assert rows["er-200"]["ours minus it"] == "10.0 ± 0.0" and rows["er-200+shift"]["ours minus it"] == "0.0 ± 0.0"
+    assert rows["er-200"]["others %"] == "80.4" and rows["er-200"]["bytes kept"] == "785"
+    assert rows["soft-columns+sleep"]["ours minus it"] == "" == rows["soft-columns+sleep"]["others %"]
     assert png(accuracy_plot("mnist-class", by_method, {"er-200": 0.8})).startswith(b"\x89PNG")

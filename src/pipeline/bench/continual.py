@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.bench.registry import Figures, register_benchmark
+from pipeline.bench.registry import Figures, Rows, register_benchmark
 
 if TYPE_CHECKING:
     from pipeline.config import ContinualConfig
@@ -52,14 +52,14 @@ def _tables(config: ContinualConfig, found: dict[Run, Outcome]) -> Figures:
     from pipeline.continual.table import accuracy_plot, rows_of
     from pipeline.report.plots import png
 
-    figures: dict[str, dict[str, str]] = {}
+    figures: dict[str, Rows] = {}
     for stream in config.streams:
         by_method: dict[str, list[Outcome]] = {}
         for each, outcome in found.items():
             if each.stream == stream:
                 by_method.setdefault(each.method, []).append(outcome)
         published = config.published.get(stream, {})
-        figures |= {f"{stream} {name}": row for name, row in rows_of(by_method, published).items()}
+        figures[stream] = rows_of(by_method, published)
         path = default_root() / "benchmarks" / "continual" / f"{stream}.png"
         write_bytes(path, png(accuracy_plot(stream, by_method, published)))
     return figures
@@ -71,7 +71,7 @@ def _best_trials(found: dict[Run, Outcome]) -> Figures:
     for each, outcome in found.items():
         trials = by_trial.setdefault((each.stream, each.method), {})
         trials.setdefault(each.trial, []).append(outcome.accuracy)
-    figures: dict[str, dict[str, float | int | str]] = {}
+    figures: dict[str, dict[str, dict[str, float | int | str]]] = {}
     for (stream, method), trials in by_trial.items():
         means = {trial: sum(values) / len(values) for trial, values in trials.items()}
         best = max(means, key=lambda trial: means[trial])
@@ -81,5 +81,5 @@ def _best_trials(found: dict[Run, Outcome]) -> Figures:
             "accuracy": round(means[best], ROUNDED),
             "other trials": " ".join(map(str, others)),
         }
-        figures[f"{stream} {method}"] = row
+        figures.setdefault(stream, {})[method] = row
     return figures

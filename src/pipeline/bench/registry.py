@@ -11,8 +11,9 @@ from pathlib import Path
 from pipeline.errors import ConfigError
 
 Figure = float | int | str
-Figures = Mapping[str, Figure | Mapping[str, Figure]]
-"""By name; a figure that is itself a mapping is a row of a table."""
+Rows = Mapping[str, Mapping[str, Figure]]
+Figures = Mapping[str, Figure | Rows]
+"""By name; what is not a single figure is a table by row and column."""
 
 Benchmark = Callable[[Sequence[str]], Figures]
 _BENCHMARKS: dict[str, tuple[str, Benchmark]] = {}

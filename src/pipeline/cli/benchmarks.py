@@ -35,18 +35,18 @@ def bench(
         typer.echo(json.dumps(figures, indent=2))
         return
     single = {key: value for key, value in figures.items() if not isinstance(value, Mapping)}
-    rows = {key: value for key, value in figures.items() if isinstance(value, Mapping)}
     if single:
         table = Table("figure", "value", title=name, title_justify="left")
         for key, value in single.items():
             table.add_row(key, _text(value))
         console.print(table)
-    if rows:
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-        table = Table("", *columns, title=name, title_justify="left")
-        for key, row in rows.items():
-            table.add_row(key, *(_text(row.get(column, "")) for column in columns))
-        console.print(table)
+    for title, rows in figures.items():
+        if isinstance(rows, Mapping):
+            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+            table = Table("", *columns, title=title, title_justify="left")
+            for key, row in rows.items():
+                table.add_row(key, *(_text(row.get(column, "")) for column in columns))
+            console.print(table)
 
 
 def _text(value: float | str) -> str:

@@ -12,12 +12,23 @@ from typing import Any
 
 import torch
 
-from pipeline.artifacts import digest_json, digest_tree, write_bytes
+from pipeline.artifacts import digest_file, digest_json, write_bytes
 from pipeline.config.continual import ContinualConfig, LearnerConfig
 from pipeline.continual.protocol import Outcome, run
 from pipeline.continual.stream import Scenario, split_stream
 from pipeline.errors import ConfigError
 from pipeline.images import load_images
+
+DECIDES = (
+    "columns/gated_adam.py",
+    "columns/lif.py",
+    "columns/network.py",
+    "continual/buffer.py",
+    "continual/learner.py",
+    "continual/protocol.py",
+    "continual/stream.py",
+)
+"""Modules beside the learners whose change makes earlier outcomes void."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +86,10 @@ def _yaml(settings: Mapping[str, Any]) -> str:
 
 
 def code_digest() -> str:
-    """Version of the code that decides an outcome."""
+    """Version of the code that decides an outcome, and of no other."""
     package = Path(__file__).resolve().parents[1]
-    return digest_json({part: digest_tree(package / part, "*.py") for part in ("continual", "columns", "images")})
+    files = [package / part for part in DECIDES] + sorted((package / "continual" / "learners").glob("*.py"))
+    return digest_json({file.relative_to(package).as_posix(): digest_file(file) for file in files})
 
 
 def outcomes(

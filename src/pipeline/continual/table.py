@@ -13,7 +13,7 @@ from pipeline.continual.protocol import Outcome
 from pipeline.report.plots import BLUE, GREY, ORANGE, new_axes
 
 LEVEL = 0.95
-OURS = "soft-columns"
+OURS, SHIFTED = "soft-columns+sleep", "+shift"
 
 
 @dataclass(frozen=True)
@@ -37,26 +37,24 @@ def mean_over_seeds(values: Sequence[float]) -> Mean:
 
 
 def rows_of(by_method: Mapping[str, Sequence[Outcome]], published: Mapping[str, float]) -> dict[str, dict[str, str]]:
-    """The table of one stream.
+    """The table of one stream; a method is compared with soft columns whose replayed images are shifted as its own are.
 
     Args:
         by_method: Outcomes by method, each with the same seeds in the same order.
         published: Accuracy of others by method.
     """
     rows = {}
-    ours = {name: found for name, found in by_method.items() if name.startswith(OURS)}
-    best = max(ours, key=lambda name: fmean(o.accuracy for o in ours[name])) if ours else None
     for name, found in by_method.items():
-        row = {
+        ours = OURS + (SHIFTED if name.endswith(SHIFTED) else "")
+        gain = ""
+        if ours in by_method and not name.startswith(OURS):
+            pairs = zip(by_method[ours], found, strict=True)
+            gain = str(mean_over_seeds([a.accuracy - b.accuracy for a, b in pairs]))
+        rows[name] = {
             "accuracy %": str(mean_over_seeds([o.accuracy for o in found])),
-            "forgetting": str(mean_over_seeds([o.forgetting for o in found])),
-            "published": f"{100 * published[name]:.1f}" if name in published else "",
-        }
-        if best is not None:
-            pairs = zip(ours[best], found, strict=True)
-            gain = mean_over_seeds([a.accuracy - b.accuracy for a, b in pairs])
-            row[f"{best} minus it"] = "" if name == best else str(gain)
-        rows[name] = row | {
+            "others %": f"{100 * published[name]:.1f}" if name in published else "",
+            "ours minus it": gain,
+            "forgotten": str(mean_over_seeds([o.forgetting for o in found])),
             "bytes kept": f"{sum(found[0].memory.values()):,}",
             "steps": f"{found[0].steps:,}",
             "s": f"{fmean(o.seconds for o in found):.0f}",
