@@ -55,6 +55,22 @@ def test_the_regulariser_alone_settles_on_one_column_away_from_earlier_ones() ->
     assert mask.argmax() == 0 and float(mask.max()) > 0.9
 
 
+def test_a_new_mask_starts_off_the_columns_that_are_taken() -> None:
+    fresh = controller()
+    with torch.no_grad():
+        fresh.logits["task1"][2] = 5.0
+    fresh.settle("task1", [])
+    assert float(fresh.mask("task1")[2].detach()) > 0.99  # the first task finds nothing taken
+    fresh.settle("task2", ["task1"])
+    mask = fresh.mask("task2").detach()
+    assert mask[2] < 0.02 and torch.allclose(mask[[0, 1, 3]], mask[0].expand(3))
+    fresh.settle("task.prime", ["task1", "task2"])
+    assert fresh.mask("task.prime").tolist() == [0.25] * 4  # those are in another bank
+    even = controller(soft_columns={"occupied_penalty": 0.0})
+    even.settle("task2", ["task1"])
+    assert even.mask("task2").tolist() == [0.25] * 4
+
+
 def test_earlier_tasks_of_another_bank_do_not_count() -> None:
     fresh = controller()
     alone = fresh.regulariser("task.prime", [])

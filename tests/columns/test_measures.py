@@ -88,7 +88,7 @@ def test_spikes_are_counted_in_the_columns_in_use() -> None:
         brain.controller.logits["a"][0] = 100.0
     one = spiking(brain, own, "a")
     assert 0 < one.spikes < even.spikes and 0 < one.rate < 1
-    weights = brain.network.encoder.shape[1] * brain.network.encoder.shape[2]
+    weights = brain.network.encoder[0].numel() + brain.network.prompted[0].numel()
     assert one.synaptic_operations == pytest.approx(one.spikes + weights)
     rates = brain.network.rates(own.images, brain.controller.prompt("a"), torch.tensor([0]))
     steps, hidden = CONFIG.model.time_steps, CONFIG.model.hidden_per_column

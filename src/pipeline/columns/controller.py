@@ -72,6 +72,16 @@ class Controller(nn.Module):
         whole[self.bank(task)] = self.mask(task).detach()
         return whole
 
+    @torch.no_grad()
+    def settle(self, task: str, earlier: Sequence[str]) -> None:
+        """Start a task's mask off the columns that earlier tasks of its bank use, before it has learned anything.
+
+        An even mask would move those columns with the first steps, however soon it leaves them.
+        """
+        taken = [self.mask(other) for other in earlier if torch.equal(self.bank(other), self.bank(task))]
+        if taken:
+            self.logits[key(task)].copy_(-self.config.soft_columns.occupied_penalty * torch.stack(taken).sum(0))
+
     def regulariser(self, task: str, earlier: Sequence[str]) -> Tensor:
         """What training adds to a task's loss so that it settles on one column, away from earlier tasks' columns.
 

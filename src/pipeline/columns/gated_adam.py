@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from pipeline.columns.network import ColumnNetwork, parameters_by_column
+from pipeline.columns.network import ColumnNetwork, consecutive, parameters_by_column
 
 BETAS = (0.9, 0.99)
 _TINY = 1e-8
@@ -38,20 +38,22 @@ class GatedAdam:
             gate: Factor of each one's step, shape (K,).
             learning_rate: Step size.
         """
-        self._steps[chosen] += 1
-        steps = self._steps[chosen]
+        at = consecutive(chosen)
+        self._steps[at] += 1
+        steps = self._steps[at]
         (b1, b2) = BETAS
         for name, parameter in self._parameters.items():
             if parameter.grad is None:
                 continue
-            gradient = parameter.grad[chosen]
-            first = self._first[name][chosen].lerp_(gradient, 1 - b1)
-            second = self._second[name][chosen].mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            self._first[name][chosen], self._second[name][chosen] = first, second
+            gradient = parameter.grad[at]
+            first = self._first[name][at].lerp_(gradient, 1 - b1)
+            second = self._second[name][at].mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
             shape = [-1] + [1] * (gradient.dim() - 1)
             scale = (learning_rate * gate / (1 - b1**steps)).view(shape)
             spread = (second / (1 - b2**steps).view(shape)).sqrt_().add_(_TINY)
-            parameter[chosen] -= scale * first / spread
+            moved = parameter[at].sub_(spread.reciprocal_().mul_(first).mul_(scale))
+            if not isinstance(at, slice):  # else they are views
+                self._first[name][at], self._second[name][at], parameter[at] = first, second, moved
             parameter.grad = None
 
 

@@ -96,7 +96,7 @@ def spiking(brain: Brain, examples: Examples, asked_as: str) -> Spiking:
         raise ValueError(f"the network's rates differ from those of its spikes by {difference:.1e} spikes a step")
     used = mask >= IN_USE
     per_image = float(spikes[:, :, used].sum() / len(examples))
-    inputs = network.encoder.shape[2] * network.encoder.shape[1] * int(used.sum())
+    inputs = (network.encoder[0].numel() + network.prompted[0].numel()) * int(used.sum())
     return Spiking(
         rate=float((spikes.mean((0, 1, 3)) * mask).sum()), spikes=per_image, synaptic_operations=per_image + inputs
     )

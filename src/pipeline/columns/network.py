@@ -1,6 +1,6 @@
 """The column network: every column is a small spiking network of its own, and a mask weighs their answers.
 
-    logits = sum_c mask_c (readout_c . rate_c + bias_c),   rate_c = LIF(encoder_c [image; prompt] + current_c)
+    logits = sum_c mask_c (readout_c . rate_c + bias_c),   rate_c = LIF(encoder_c image + prompted_c prompt + current_c)
 
 Each column has its own readout, so that nothing is shared between columns with separate masks.
 """
@@ -40,7 +40,9 @@ class ColumnNetwork(nn.Module):
         def uniform(*shape: int, fan_in: int) -> nn.Parameter:
             return nn.Parameter((torch.rand(*shape, generator=generator) * 2 - 1) / math.sqrt(fan_in))
 
-        self.encoder = uniform(columns, hidden, inputs, fan_in=inputs)  # (C, H, 784 + P)
+        encoder = uniform(columns, hidden, inputs, fan_in=inputs).detach()
+        self.encoder = nn.Parameter(encoder[:, :, :PIXELS].clone())  # (C, H, 784)
+        self.prompted = nn.Parameter(encoder[:, :, PIXELS:].clone())  # (C, H, P)
         self.current = nn.Parameter(torch.full((columns, hidden), RESTING_CURRENT))  # (C, H)
         self.readout = uniform(columns, hidden, outputs, fan_in=hidden)  # (C, H, K)
         self.bias = nn.Parameter(torch.zeros(columns, outputs))  # (C, K)
@@ -58,9 +60,9 @@ class ColumnNetwork(nn.Module):
             prompt: Shape (P,).
             chosen: Indices of the columns to compute.
         """
-        encoder = self.encoder[chosen].flatten(0, 1)  # (K * H, 784 + P)
-        from_prompt = encoder[:, PIXELS:] @ prompt + self.current[chosen].flatten()
-        drive = torch.addmm(from_prompt, images, encoder[:, :PIXELS].T)
+        at = consecutive(chosen)
+        constant = self.prompted[at] @ prompt + self.current[at]  # (len(chosen), H)
+        drive = torch.addmm(constant.flatten(), images, self.encoder[at].flatten(0, 1).T)
         return drive.view(len(images), len(chosen), -1)
 
     def rates(self, images: Tensor, prompt: Tensor, chosen: Tensor) -> Tensor:
@@ -72,12 +74,21 @@ class ColumnNetwork(nn.Module):
 
     def answer(self, rates: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
         """Logits from firing rates (B, len(chosen), H), shape (B, K); ``mask`` (len(chosen),) weighs the columns."""
+        at = consecutive(chosen)
         weighed = (rates * mask.view(-1, 1)).flatten(1)  # (B, len(chosen) * H)
-        return torch.addmm(mask @ self.bias[chosen], weighed, self.readout[chosen].flatten(0, 1))
+        return torch.addmm(mask @ self.bias[at], weighed, self.readout[at].flatten(0, 1))
 
     def forward(self, images: Tensor, prompt: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
         """Logits, shape (B, K)."""
         return self.answer(self.rates(images, prompt, chosen), mask, chosen)
+
+
+def consecutive(chosen: Tensor) -> slice | Tensor:
+    """Indices as a slice where they follow one another: that is a view of a parameter, and no copy."""
+    first, last = int(chosen[0]), int(chosen[-1])
+    if last - first + 1 == len(chosen) and bool((chosen.diff() == 1).all()):
+        return slice(first, last + 1)
+    return chosen
 
 
 def parameters_by_column(network: ColumnNetwork) -> Mapping[str, Tensor]:

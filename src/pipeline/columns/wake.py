@@ -41,6 +41,7 @@ def learn(
         The number of steps.
     """
     optimiser, chosen = GatedAdam(network), controller.bank(task)
+    controller.settle(task, earlier)
     batches = -(-len(examples) // config.batch_size)
     steps = config.epochs * batches
     for epoch in range(config.epochs):

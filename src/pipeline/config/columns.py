@@ -66,6 +66,9 @@ class SoftColumnsConfig(Section):
     lambda_overlap: float = Field(
         1.0, ge=0, description="weight of the mean product with the masks of the bank's earlier tasks"
     )
+    occupied_penalty: float = Field(
+        1.0, ge=0, description="how far below 0 a new mask's logit starts where earlier tasks' masks are; 0 is even"
+    )
     mask_learning_rate: float = Field(0.05, gt=0, description="SGD step of the mask logits")
 
 
