@@ -1,8 +1,8 @@
 """``engram bench continual``: soft columns with sleep beside naive training, EWC, ER and DER++ in the same network.
 
-engram bench continual                                                     # everything: about an hour on two cores
+engram bench continual                                                     # everything: about two hours on two cores
 engram bench continual --set streams='["mnist-class"]' --set seeds='[1]'   # one table, one seed
-engram bench continual --set tune=true                                     # each method's eight trials, on validation
+engram bench continual --set tune=true                                     # each method's four trials, on validation
 """
 
 from __future__ import annotations

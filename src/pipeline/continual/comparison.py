@@ -23,6 +23,7 @@ DECIDES = (
     "columns/gated_adam.py",
     "columns/lif.py",
     "columns/network.py",
+    "config/columns.py",
     "continual/buffer.py",
     "continual/learner.py",
     "continual/protocol.py",
