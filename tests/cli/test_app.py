@@ -19,7 +19,21 @@ from pipeline.errors import TrainingError
 from tests.stages.examples import ignorant
 from tests.stages.nights import SMALL, ScriptedNight
 
-COMMANDS = ("run", "teach", "ask", "report", "compare", "export", "models", "data", "up", "down", "status", "bench")
+COMMANDS = (
+    "run",
+    "repeat",
+    "teach",
+    "ask",
+    "report",
+    "compare",
+    "export",
+    "models",
+    "data",
+    "up",
+    "down",
+    "status",
+    "bench",
+)
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 
 

@@ -10,7 +10,7 @@ from pipeline.config import ContinualConfig, config_root, load_section
 from pipeline.continual import comparison
 from pipeline.continual.comparison import Run, outcomes, runs_of
 from pipeline.continual.protocol import Outcome
-from pipeline.continual.table import accuracy_plot, mean_over_seeds, rows_of
+from pipeline.continual.table import accuracy_plot, rows_of
 from pipeline.errors import ConfigError
 from pipeline.report.plots import png
 
@@ -86,13 +86,6 @@ def test_runs_in_processes_are_those_of_this_process(tmp_path: Path) -> None:
     (found,) = outcomes(runs_of(small), tmp_path, "code", 1, lambda: None)
     (here,) = (comparison.perform(each) for each in runs_of(small))
     assert found.after == here.after and found.steps == here.steps > 90
-
-
-def test_means_have_student_s_interval() -> None:
-    mean = mean_over_seeds([0.8, 0.9, 1.0])
-    assert mean.value == pytest.approx(0.9)
-    assert mean.margin == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)  # t for two degrees of freedom
-    assert str(mean) == "90.0 ± 24.8" and str(mean_over_seeds([0.5])) == "50.0"
 
 
 def test_the_table_pairs_seeds_and_cites_others() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import benchmarks, memory, nights, reports, resources, services
+from pipeline.cli import benchmarks, memory, nights, repeats, reports, resources, services
 from pipeline.cli.failures import Guarded
 
 QUIET = {
@@ -37,6 +37,7 @@ app = typer.Typer(
 )
 
 app.command("run")(nights.run)
+app.command("repeat")(repeats.repeat)
 app.command("teach")(memory.teach)
 app.command("ask")(memory.ask)
 app.command("report")(reports.report)

@@ -73,22 +73,37 @@ def run(
     if plan:
         _show_plan(Console(), config, start, run_id)
         return
-    if config.placement == "workers":
-        from pipeline.cli.submission import submit
-
-        finished = submit(console, config, overrides, run_id, start)
-    else:
-        finished = _run_here(console, target, overrides, run_id, start, quiet)
+    finished = perform(console, config, overrides, run_id=run_id, start=start, quiet=quiet)
     raise typer.Exit(_finish(console, finished, quiet))
 
 
-def _run_here(
-    console: Console, target: str, overrides: tuple[str, ...], run_id: str | None, start: str | None, quiet: bool
+def perform(
+    console: Console,
+    config: FlowConfig,
+    overrides: tuple[str, ...],
+    *,
+    run_id: str | None = None,
+    start: str | None = None,
+    quiet: bool = False,
 ) -> RunFolder:
+    """Do one run, in this process or through the workers, and return its folder; what it found is not printed.
+
+    Args:
+        console: Shows which run it is, and its progress.
+        config: What the deployment and ``overrides`` make together.
+        overrides: Settings such as ``suite.n=8``.
+        run_id: A new run's name, or an unfinished run to take up; None chooses.
+        start: Stage from which everything runs again.
+        quiet: Whether to show no progress.
+    """
+    if config.placement == "workers":
+        from pipeline.cli.submission import submit
+
+        return submit(console, config, overrides, run_id, start)
     from pipeline.progress import Quiet, Terminal
     from pipeline.stages.night import begin
 
-    with begin(target, overrides, run_id=run_id, start=start) as night:
+    with begin(f"{config.flow}/{config.deployment}", overrides, run_id=run_id, start=start) as night:
         _announce(console, night)
         try:
             with Quiet() if quiet else Terminal(console) as shown:

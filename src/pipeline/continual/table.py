@@ -3,37 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 
 from matplotlib.figure import Figure
-from scipy.stats import sem, t
 
 from pipeline.continual.protocol import Outcome
+from pipeline.evaluation.seeds import mean_over_seeds
 from pipeline.report.plots import BLUE, GREY, ORANGE, new_axes
 
-LEVEL = 0.95
 OURS, SHIFTED = "soft-columns+sleep", "+shift"
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean over seeds; ``margin`` is half of its 95 % interval, None for a single seed."""
-
-    value: float
-    margin: float | None
-
-    def __str__(self) -> str:
-        """``84.7 ± 0.5`` per cent."""
-        spread = "" if self.margin is None else f" ± {100 * self.margin:.1f}"
-        return f"{100 * self.value:.1f}{spread}"
-
-
-def mean_over_seeds(values: Sequence[float]) -> Mean:
-    """Mean and half of Student's interval at `LEVEL`."""
-    if len(values) < 2:
-        return Mean(fmean(values), None)
-    return Mean(fmean(values), float(t.ppf((1 + LEVEL) / 2, len(values) - 1) * sem(values)))
 
 
 def rows_of(by_method: Mapping[str, Sequence[Outcome]], published: Mapping[str, float]) -> dict[str, dict[str, str]]:

@@ -38,7 +38,8 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [f"| {' | '.join(line)} |" for line in lines] + [""]
 
 
-def _section(table: Table) -> list[str]:
+def section(table: Table) -> list[str]:
+    """Lines of a heading and its table; none for a table without rows."""
     rows = [[_plain(cell) for cell in row] for row in table.rows]
     return [f"## {table.title}", "", *_table([_plain(column) for column in table.columns], rows)] if table.rows else []
 
@@ -107,11 +108,11 @@ def render_markdown(
         *(f"> {escape(note)}" for note in report.notes),
         "",
         *_table(("figure", "value", ""), [[_plain(cell) for cell in card] for card in cards]),
-        *_section(guards_table(report)),
-        *(line for table in tables for line in _section(table)),
+        *section(guards_table(report)),
+        *(line for table in tables for line in section(table)),
         *(line for name in plots for line in (f"![{name}](plots/{name}.png)", "")),
         *_exchanges("Answers side by side", sample),
         *_exchanges(f"Wrong answers after the night ({len(failed)} of {n_failed})", failed),
-        *(line for table in details for line in _section(table)),
+        *(line for table in details for line in section(table)),
     ]
     return "\n".join(lines).rstrip() + "\n"

@@ -1,1 +1,1 @@
-"""What a person does with a memory between nights: teach it at once, ask with it or without, see the champion."""
+"""What a person does between nights: teach a memory, ask with it or without, export, repeat a night over seeds."""
