@@ -76,7 +76,7 @@ def metrics() -> dict[str, Any]:
         },
         "spike_rate": 0.1234,
         "spiking": {
-            task: {"rate": 0.1 + at / 100, "spikes": 31.6 + at, "synaptic_operations": 25631.6 + at}
+            task: {"rate": 0.1 + at / 100, "spikes": 31.6 + at, "synaptic_operations": 25631.6 + at, "energy": 117.8}
             for at, task in enumerate(TASKS)
         },
         "backward_transfer": -0.0087,
@@ -85,6 +85,7 @@ def metrics() -> dict[str, Any]:
             "direct_er": {"task1": 0.9921, "task2": 0.9557, "task1-prime": 0.9602, "task2-prime": 0.9724},
         },
         "control_gains": {"block_order": 0.0793, "direct_er": 0.0078},
+        "control_intervals": {"block_order": [0.0702, 0.0884], "direct_er": [0.0031, 0.0125]},
         "replay": {"budget": 200, "samples": 800, "bytes": 627200},
         "steps": {"wake": 3040, "sleep": 6120},
         "guards": {"accuracy": 0.961},  # what else was measured is not reported

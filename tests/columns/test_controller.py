@@ -46,8 +46,8 @@ def test_different_texts_have_different_prompts_and_a_prompt_may_be_given() -> N
 def test_the_regulariser_alone_settles_on_one_column_away_from_earlier_ones() -> None:
     settled = controller(soft_columns={"lambda_entropy": 0.5, "lambda_overlap": 0.5, "lambda_balance": 0.0})
     with torch.no_grad():
-        settled.logits["task1"][2] = 5.0
-        settled.logits["task2"][2], settled.logits["task2"][0] = 0.3, 0.2
+        settled.router.logits["task1"][2] = 5.0
+        settled.router.logits["task2"][2], settled.router.logits["task2"][0] = 0.3, 0.2
     for _ in range(300):
         settled.regulariser("task2", ["task1"]).backward()
         settled.step("task2")
@@ -58,16 +58,16 @@ def test_the_regulariser_alone_settles_on_one_column_away_from_earlier_ones() ->
 def test_a_new_mask_starts_off_the_columns_that_are_taken() -> None:
     fresh = controller()
     with torch.no_grad():
-        fresh.logits["task1"][2] = 5.0
-    fresh.settle("task1", [])
+        fresh.router.logits["task1"][2] = 5.0
+    fresh.begin("task1", [])
     assert float(fresh.mask("task1")[2].detach()) > 0.99  # the first task finds nothing taken
-    fresh.settle("task2", ["task1"])
+    fresh.begin("task2", ["task1"])
     mask = fresh.mask("task2").detach()
     assert mask[2] < 0.02 and torch.allclose(mask[[0, 1, 3]], mask[0].expand(3))
-    fresh.settle("task.prime", ["task1", "task2"])
+    fresh.begin("task.prime", ["task1", "task2"])
     assert fresh.mask("task.prime").tolist() == [0.25] * 4  # those are in another bank
     even = controller(soft_columns={"occupied_penalty": 0.0})
-    even.settle("task2", ["task1"])
+    even.begin("task2", ["task1"])
     assert even.mask("task2").tolist() == [0.25] * 4
 
 
@@ -81,7 +81,7 @@ def test_earlier_tasks_of_another_bank_do_not_count() -> None:
 def test_balance_pulls_towards_the_even_mask() -> None:
     even = controller(soft_columns={"lambda_entropy": 0.0, "lambda_balance": 5.0})
     with torch.no_grad():
-        even.logits["task1"][0] = 0.5
+        even.router.logits["task1"][0] = 0.5
     before = float(even.whole_mask("task1").max())
     for _ in range(50):
         even.regulariser("task1", []).backward()
@@ -93,7 +93,10 @@ def test_balance_pulls_towards_the_even_mask() -> None:
 def test_only_learned_prompts_move(mode: str) -> None:
     prompted = controller(prompt_mode=mode)
     before = prompted.prompt("task1").detach().clone()
-    prompted.prompt("task1")[0].backward()
+    if mode == "hash":
+        assert not prompted.prompt("task1").requires_grad
+    else:
+        prompted.prompt("task1")[0].backward()
     prompted.step("task1")
     assert torch.allclose(before, prompted.prompt("task1")) == (mode == "hash")
     torch.testing.assert_close(torch.linalg.vector_norm(prompted.prompt("task1")), torch.tensor(1.0))

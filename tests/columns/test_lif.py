@@ -1,4 +1,4 @@
-"""LIF neurons: the same spikes and the same gradient as SpikingJelly's, computed without a stored sequence."""
+"""LIF neurons: the same spikes and the same gradient as SpikingJelly's, computed without a loop over the steps."""
 
 from __future__ import annotations
 
@@ -44,6 +44,35 @@ def test_rates_and_gradients_are_those_of_spikingjelly(beta: float, alpha: float
     (expected * weights).sum().backward()
     assert ours.grad is not None and theirs.grad is not None and float(ours.grad.abs().sum()) > 0
     torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-4)
+
+
+def by_steps(current: Tensor, steps: int, beta: float) -> Tensor:
+    """Firing rates by adding up the potential."""
+    potential, spikes = torch.zeros_like(current), torch.zeros_like(current)
+    for _ in range(steps):
+        potential = potential * beta + current
+        spikes += potential >= 1
+        potential = potential.masked_fill(potential >= 1, 0)
+    return spikes / steps
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("steps", [1, 5, 8, 32])
+def test_currents_at_a_threshold_fire_to_the_bit_as_step_by_step(beta: float, steps: int) -> None:
+    sums = torch.tensor([sum(beta**power for power in range(after)) for after in range(1, steps + 1)])
+    bits = (1 / sums).view(torch.int32).view(-1, 1) + torch.arange(-100, 101, dtype=torch.int32)
+    current = bits.view(torch.float32)  # the 100 next numbers below and above
+    expected = by_steps(current, steps, beta)
+    assert len(expected.unique()) > 1 and torch.equal(firing_rate(current, steps, beta, 2.0), expected)
+
+
+def test_gradients_hold_far_from_any_threshold() -> None:
+    ours = torch.tensor([-1e4, -30.0, 30.0, 1e4], requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    firing_rate(ours, STEPS, 0.9, 2.0).sum().backward()
+    by_spikingjelly(theirs, STEPS, 0.9, 2.0).sum().backward()
+    assert ours.grad is not None and theirs.grad is not None
+    torch.testing.assert_close(ours.grad, theirs.grad, atol=0, rtol=1e-5)
 
 
 def test_rates_are_those_of_the_spike_trains() -> None:

@@ -1,4 +1,4 @@
-"""Figures by hand: overlap, entropy, deltas, backward transfer, occupancy, gains, guards."""
+"""Figures by hand: overlap, entropy, deltas, backward transfer, occupancy, differences, guards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from pipeline.columns.brain import newborn
 from pipeline.columns.guards import verdicts
 from pipeline.columns.measures import accuracy, mask_entropy, overlap, spiking, wrong
-from pipeline.columns.summaries import backward_transfer, deltas, gains, occupancy
+from pipeline.columns.summaries import backward_transfer, deltas, mean_difference, occupancy, shares
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import ColumnGuardsConfig
 from tests.columns.test_sleep import CONFIG, examples
@@ -52,11 +52,18 @@ def test_occupancy_is_the_mean_mask_of_a_bank() -> None:
     assert used == {"after_sleep": {"base": [0.75, 0.25], "novel": [1.0]}}
 
 
-def test_gains_are_against_the_mean_of_each_control() -> None:
-    assert gains({"a": 1.0, "b": 0.8}, {"direct_er": {"a": 0.9, "b": 0.9}, "none": {"a": 0.5, "b": 0.5}}) == {
-        "direct_er": pytest.approx(0.0),
-        "none": pytest.approx(0.4),
-    }
+def test_a_difference_is_paired_and_its_interval_shrinks_with_images() -> None:
+    ours = {"a": torch.tensor([True, True, True, False]), "b": torch.tensor([True, True])}
+    others = {"a": torch.tensor([True, True, False, False]), "b": torch.tensor([True, False])}
+    mean, (low, high) = mean_difference(ours, others)
+    spread = 1.96 * ((0.25 * 0.75 / 4 + 0.5 * 0.5 / 2) / 4) ** 0.5
+    assert mean == pytest.approx(0.375) and (low, high) == pytest.approx((mean - spread, mean + spread))
+    assert mean_difference(ours, ours) == (0, (0, 0))
+    many = {task: right.repeat(100) for task, right in ours.items()}
+    few = {task: right.repeat(100) for task, right in others.items()}
+    again, (lower, upper) = mean_difference(many, few)
+    assert again == pytest.approx(mean) and upper - lower == pytest.approx((high - low) / 10)
+    assert shares(ours) == {"a": 0.75, "b": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -85,11 +92,12 @@ def test_spikes_are_counted_in_the_columns_in_use() -> None:
     brain, own = newborn(CONFIG), examples(10, 6)
     even = spiking(brain, own, "a")
     with torch.no_grad():
-        brain.controller.logits["a"][0] = 100.0
+        brain.controller.router.logits["a"][0] = 100.0
     one = spiking(brain, own, "a")
     assert 0 < one.spikes < even.spikes and 0 < one.rate < 1
     weights = brain.network.encoder[0].numel() + brain.network.prompted[0].numel()
     assert one.synaptic_operations == pytest.approx(one.spikes + weights)
+    assert one.energy == pytest.approx(4.6e-3 * weights + 0.9e-3 * one.spikes)
     rates = brain.network.rates(own.images, brain.controller.prompt("a"), torch.tensor([0]))
     steps, hidden = CONFIG.model.time_steps, CONFIG.model.hidden_per_column
     assert one.spikes == pytest.approx(float(rates.detach().mean()) * steps * hidden, rel=1e-4)

@@ -17,7 +17,7 @@ from rich.console import Console
 from pipeline.artifacts import write_json
 from pipeline.columns.report.build import MEASURED, load_columns_report
 from pipeline.columns.report.plots import PLOTS, draw
-from pipeline.columns.report.tables import CONTROLS, cards, controls_table, percent, points
+from pipeline.columns.report.tables import CONTROLS, accuracy_table, cards, controls_table, percent, points
 from pipeline.columns.report.terminal import accuracy_summary, controls_summary
 from pipeline.columns.report.write import folded_tables, shown_tables, write_columns_report
 from pipeline.errors import ArtifactError
@@ -88,6 +88,7 @@ def put(measured: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("controls/direct_er/task1", None, r"controls\.direct_er: expected the tasks"),
         ("asked_as/task1", "task9", "task9 is no task"),
         ("control_gains/direct_er", None, "control_gains: expected block_order, direct_er, found block_order"),
+        ("control_intervals/direct_er", None, "control_intervals: expected block_order, direct_er, found block_order"),
         ("replay/budget", None, r"replay\.budget"),
         ("steps/wake", 0.5, r"steps\.wake"),
     ],
@@ -130,14 +131,22 @@ def test_figures_are_those_of_the_measurements() -> None:
     assert shown["Worst task"][0] == "96.6 %"
     assert shown["Largest drop by day"] == ("0.6 points", "task2, from learned to before sleep")
     assert shown["Drop through sleep"] == ("1.0 points", "mean, from 98.8 %")
-    assert shown["Gain over direct_er"][0] == "+0.8 points"
+    assert shown["Gain over direct_er"][0] == "+0.8 ± 0.5 points"
     tables = shown_tables(REPORT)
     assert tables["accuracy"].columns[1:] == (*TASKS, "before sleep", "after sleep")
     assert tables["accuracy"].rows[2] == ("task1-prime", "–", "–", "99.0", "98.9", "98.9", "97.0")
     assert tables["sleep"].rows[3][:5] == ("task2-prime", "task2", "99.3", "98.2", "1.2")
     assert tables["sleep"].rows[0][5:] == ("–", "–", "0.994", "32")
     assert [row[0] for row in tables["controls"].rows] == ["direct_er", "block_order"]
-    assert tables["controls"].rows[1][1:] == (CONTROLS["block_order"], "69.1", "92.8", "98.4", "99.1", "89.9", "+7.9")
+    assert tables["controls"].rows[1][1:] == (
+        CONTROLS["block_order"],
+        "69.1",
+        "92.8",
+        "98.4",
+        "99.1",
+        "89.9",
+        "+7.9 ± 0.9",
+    )
     folded = {table.title.split()[0]: table for table in folded_tables(REPORT)}
     assert folded["Change"].rows[1] == ("task2", "–", "-0.5 / -3.1")
     assert folded["Masks"].rows[2] == ("task1-prime", "5", "0.94", "0.293", "0", "0.94", "0.293")
@@ -153,10 +162,16 @@ def test_guards_of_both_flows_know_their_direction() -> None:
     assert {name for name, direction in directions.items() if direction == "≤"} == at_most
 
 
+def gained(*controls: str) -> dict[str, Any]:
+    """Sleep gained one point over each control."""
+    intervals = dict.fromkeys(controls, (0.005, 0.015))
+    return {"control_gains": dict.fromkeys(controls, 0.01), "control_intervals": intervals}
+
+
 def test_the_page_loads_nothing_and_texts_stay_texts(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=http://e.vil/i.png>"
     controls = {evil: metrics()["controls"]["direct_er"]}
-    report = make_report({"controls": controls, "control_gains": {evil: 0.01}}, notes=[evil])
+    report = make_report({"controls": controls} | gained(evil), notes=[evil])
     write_columns_report(tmp_path, report, rasters(), evil)
     page_text = (tmp_path / "report.html").read_text()
     links = re.findall(r"<[^>]*\s(?:src|href)=\"?([^\s\">]*)", page_text)
@@ -182,7 +197,7 @@ def test_plots_are_pictures_with_something_on_them() -> None:
 
 def test_what_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     errorless = {task: {"kept": None, "jaccard": None, "agreement": 1.0} for task in TASKS}
-    report = make_report({"controls": {}, "control_gains": {}, "overlap": errorless})
+    report = make_report({"controls": {}, "overlap": errorless} | gained())
     assert list(draw(report)) == ["accuracy", "masks"]
     assert "Gain over direct_er" not in [title for title, _, _ in cards(report)]
     assert controls_summary(report) is None
@@ -216,10 +231,18 @@ def test_stages_that_do_not_fit_the_terminal_leave_sleep_alone() -> None:
     assert narrow == ["task", "before\nsleep", "after\nsleep"]
 
 
+def test_a_long_day_is_told_by_its_naps() -> None:
+    days = {f"after_day{n}": {"task1": 0.9} for n in range(14)} | {"after_nap_day13": {"task1": 0.95}}
+    report = make_report({"accuracy": days | metrics()["accuracy"]})
+    assert accuracy_table(report).columns == ("task", "nap after day13", "before sleep", "after sleep")
+    assert accuracy_table(report).rows[0][1] == "95.0"
+    assert draw(report)["accuracy"].startswith(b"\x89PNG")
+
+
 def test_every_control_has_its_line() -> None:
     scores = metrics()["controls"]["direct_er"]
     names = [*CONTROLS, "new_control"]
-    report = make_report({"controls": dict.fromkeys(names, scores), "control_gains": dict.fromkeys(names, 0.0)})
+    report = make_report({"controls": dict.fromkeys(names, scores)} | gained(*names))
     rows = controls_table(report, by_task=False).rows
     assert [row[:2] for row in rows] == [*CONTROLS.items(), ("new_control", "")]
 

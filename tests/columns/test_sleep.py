@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.columns.brain import load_brain, newborn, save_brain
-from pipeline.columns.sleep import SIDE, consolidate, distillation_loss, parents_of, shifted
+from pipeline.columns.losses import distillation_loss
+from pipeline.columns.sleep import SIDE, consolidate, parents_of, shifted
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import ColumnsConfig, ColumnSleepConfig
 from pipeline.errors import ArtifactError
@@ -21,6 +22,8 @@ CONFIG = ColumnsConfig.model_validate_json("""{
               {"name": "a2", "classes": [2, 3], "bank": "novel", "consolidate_into": "a"}],
     "model": {"hidden_per_column": 8}, "sleep": {"epochs": 3, "batch_size": 16},
     "masking": {"soft_columns": {"total_columns": 4, "base_columns": 2}}}""")
+
+ITSELF = {"a": "a", "a2": "a2"}
 
 
 def examples(count: int, seed: int) -> Examples:
@@ -59,7 +62,7 @@ def test_sleep_teaches_the_parent_what_the_prime_knows_and_moves_nothing_else() 
     brain = newborn(CONFIG)
     before, teacher = brain.frozen(), brain.frozen()
     replayed = {"a": examples(64, 1), "a2": examples(64, 2)}
-    steps = consolidate(brain, replayed, parents_of(CONFIG.tasks), CONFIG.sleep, np.random.default_rng(0))
+    steps = consolidate(brain, replayed, ITSELF, parents_of(CONFIG.tasks), CONFIG.sleep, np.random.default_rng(0))
     assert steps == 3 * 8
     novel = brain.controller.bank("a2")
     for name, value in brain.network.named_parameters():
@@ -77,7 +80,7 @@ def test_sleep_teaches_the_parent_what_the_prime_knows_and_moves_nothing_else() 
 def test_nothing_replayed_changes_nothing() -> None:
     brain = newborn(CONFIG)
     before = brain.frozen()
-    assert consolidate(brain, {}, parents_of(CONFIG.tasks), CONFIG.sleep, np.random.default_rng(0)) == 0
+    assert consolidate(brain, {}, ITSELF, parents_of(CONFIG.tasks), CONFIG.sleep, np.random.default_rng(0)) == 0
     assert same(brain.network, before.network)
 
 
@@ -85,7 +88,7 @@ def test_a_brain_survives_its_file(tmp_path: Path) -> None:
     path = tmp_path / "brain.safetensors"
     brain = newborn(CONFIG)
     with torch.no_grad():
-        brain.controller.logits["a"][0] = 3.0
+        brain.controller.router.logits["a"][0] = 3.0
     again = load_brain(save_brain(brain, path), CONFIG)
     assert same(brain.network, again.network)
     assert torch.equal(brain.controller.mask("a"), again.controller.mask("a"))

@@ -10,6 +10,7 @@ import pytest
 
 from flows.columns import columns, run_inline
 from pipeline.artifacts import RunFolder, list_runs, read_table, stage_results
+from pipeline.columns import day
 from pipeline.columns.report.build import load_columns_report
 from pipeline.columns.report.tables import CONTROLS
 from pipeline.columns.stages import evaluate, persist_store, wake_train
@@ -75,7 +76,7 @@ def test_a_night_learns_consolidates_and_reports() -> None:
 
 def test_a_day_that_was_cut_short_goes_on_with_the_next_task(plain: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     learned: list[str] = []
-    learn = wake_train.learn
+    learn = day.learn
 
     def cut(network: Any, controller: Any, task: str, *rest: Any) -> int:
         if task == "task1_prime" and len(learned) == 2:
@@ -83,7 +84,7 @@ def test_a_day_that_was_cut_short_goes_on_with_the_next_task(plain: RunFolder, m
         learned.append(task)
         return learn(network, controller, task, *rest)
 
-    monkeypatch.setattr(wake_train, "learn", cut)
+    monkeypatch.setattr(day, "learn", cut)
     with pytest.raises(KeyboardInterrupt):
         night(run_id="cut")
     learned.append("cut")
@@ -137,6 +138,22 @@ def test_a_new_set_of_tasks_needs_configuration_alone() -> None:
     )
     report = load_columns_report(night(f"tasks={tasks}", "dataset.max_train_samples=100").path)
     assert set(report.accuracy["after_sleep"]) == {"a", "b", "c", "a2"}
+
+
+def test_naps_consolidate_and_free_columns_within_the_day() -> None:
+    naps = 'sleep.after=["task1_prime"]'
+    run = night(naps, "masking.soft_columns.total_columns=5", "training.epochs=8", "sleep.budget=50", run_id="naps")
+    report = load_columns_report(run.path)
+    assert list(report.accuracy)[2:] == [
+        "after_task1_prime", "after_nap_task1_prime", "after_task2_prime", "before_sleep", "after_sleep",
+    ]  # fmt: skip
+    base, novel = report.masks["after_nap_task1_prime"]["task1_prime"], report.masks["after_task1_prime"]["task1_prime"]
+    assert base == report.masks["after_sleep"]["task1"] and novel == (0, 0, 0, 0, 1)
+    assert report.masks["after_task2_prime"]["task2_prime"] == novel  # the same column, learned afresh
+    replayed = report.steps.sleep / 6
+    assert replayed == 3 + 4  # tasks known in the nap and at night, one batch each
+    again = {step.stage: step.hit for step in plan_run(run, load_config("columns/soft-sleep", [*SMALL, naps]))}
+    assert not again["wake_train"]  # how a nap sleeps decides the day
 
 
 def test_a_plan_says_what_would_be_reused(plain: RunFolder) -> None:

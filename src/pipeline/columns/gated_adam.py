@@ -6,11 +6,12 @@ Adam divides by the gradient's own size, so a gradient scaled by .01 would still
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pipeline.columns.network import ColumnNetwork, consecutive, parameters_by_column
+from pipeline.columns.network import ColumnNetwork, parameters_by_column
 
 BETAS = (0.9, 0.99)
 _TINY = 1e-8
@@ -20,14 +21,13 @@ class GatedAdam:
     """Adam (Kingma and Ba 2015) with one gate and one step count a column.
 
     Args:
-        network: What is trained.
+        network: What is trained; its parameters stay where they are in memory.
     """
 
     def __init__(self, network: ColumnNetwork) -> None:
-        self._parameters = parameters_by_column(network)
-        self._first = {name: torch.zeros_like(p) for name, p in self._parameters.items()}
-        self._second = {name: torch.zeros_like(p) for name, p in self._parameters.items()}
-        self._steps = torch.zeros(network.columns)
+        self._parameters = list(parameters_by_column(network).values())
+        by_column = zip(*(parameter.detach().unbind() for parameter in self._parameters), strict=True)
+        self._columns = [_Column(own) for own in by_column]
 
     @torch.no_grad()
     def step(self, chosen: Tensor, gate: Tensor, learning_rate: float) -> None:
@@ -38,23 +38,42 @@ class GatedAdam:
             gate: Factor of each one's step, shape (K,).
             learning_rate: Step size.
         """
-        at = consecutive(chosen)
-        self._steps[at] += 1
-        steps = self._steps[at]
-        (b1, b2) = BETAS
-        for name, parameter in self._parameters.items():
-            if parameter.grad is None:
-                continue
-            gradient = parameter.grad[at]
-            first = self._first[name][at].lerp_(gradient, 1 - b1)
-            second = self._second[name][at].mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            shape = [-1] + [1] * (gradient.dim() - 1)
-            scale = (learning_rate * gate / (1 - b1**steps)).view(shape)
-            spread = (second / (1 - b2**steps).view(shape)).sqrt_().add_(_TINY)
-            moved = parameter[at].sub_(spread.reciprocal_().mul_(first).mul_(scale))
-            if not isinstance(at, slice):  # else they are views
-                self._first[name][at], self._second[name][at], parameter[at] = first, second, moved
+        gradients = [parameter.grad for parameter in self._parameters]
+        for column, share in zip(chosen.tolist(), gate.tolist(), strict=True):
+            own = [None if gradient is None else gradient[column] for gradient in gradients]
+            self._columns[column].step(own, learning_rate * share)
+        for parameter in self._parameters:
             parameter.grad = None
+
+
+class _Column:
+    """Adam for the parameters of one column, which are views of the network's."""
+
+    def __init__(self, parameters: Sequence[Tensor]) -> None:
+        self._kept = [(own, torch.zeros_like(own), torch.zeros_like(own)) for own in parameters]
+        self._steps = torch.zeros(())
+
+    def step(self, gradients: Sequence[Tensor | None], learning_rate: float) -> None:
+        """Move the parameters that have a gradient."""
+        self._steps += 1
+        moved = [(g, *kept) for g, kept in zip(gradients, self._kept, strict=True) if g is not None]
+        if moved:
+            given, parameters, first, second = zip(*moved, strict=True)
+            torch._fused_adam_(  # the kernel of torch.optim.Adam(fused=True): everything is read and written once
+                parameters,
+                given,
+                first,
+                second,
+                [],
+                [self._steps] * len(moved),
+                lr=learning_rate,
+                beta1=BETAS[0],
+                beta2=BETAS[1],
+                weight_decay=0.0,
+                eps=_TINY,
+                amsgrad=False,
+                maximize=False,
+            )
 
 
 def cosine(step: int, steps: int, peak: float, end: float) -> float:

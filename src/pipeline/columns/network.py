@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.columns.lif import firing_rate
+from pipeline.columns.lif import firing_rate, rate_and_slope
 from pipeline.config.columns import ColumnModelConfig
 
 PIXELS = 784
@@ -75,19 +76,92 @@ class ColumnNetwork(nn.Module):
     def answer(self, rates: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
         """Logits from firing rates (B, len(chosen), H), shape (B, K); ``mask`` (len(chosen),) weighs the columns."""
         at = consecutive(chosen)
-        weighed = (rates * mask.view(-1, 1)).flatten(1)  # (B, len(chosen) * H)
-        return torch.addmm(mask @ self.bias[at], weighed, self.readout[at].flatten(0, 1))
+        weighed = self.readout[at] * mask.view(-1, 1, 1)  # (len(chosen), H, K)
+        return torch.addmm(mask @ self.bias[at], rates.flatten(1), weighed.flatten(0, 1))
 
     def forward(self, images: Tensor, prompt: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
         """Logits, shape (B, K)."""
-        return self.answer(self.rates(images, prompt, chosen), mask, chosen)
+        return self.answer_with_rates(images, prompt, mask, chosen)[0]
+
+    def answer_with_rates(self, images: Tensor, prompt: Tensor, mask: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, K), and the firing rates behind them (B, len(chosen), H)."""
+        if not torch.is_grad_enabled():
+            rates = self.rates(images, prompt, chosen)
+            return self.answer(rates, mask, chosen), rates
+        at, parameters = consecutive(chosen), (self.encoder, self.prompted, self.current, self.readout, self.bias)
+        logits, rates = _Answer.apply(self.config, at, images, prompt, mask, *parameters)  # type: ignore[no-untyped-call]
+        return logits, rates.view(len(images), len(chosen), -1)
+
+
+class _Answer(torch.autograd.Function):
+    """`ColumnNetwork.rates` and `answer` in one, gradients by hand: half as many operators as autograd needs."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        config: ColumnModelConfig,
+        at: slice | Tensor,
+        images: Tensor,
+        prompt: Tensor,
+        mask: Tensor,
+        *parameters: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        encoder, prompted, current, readout, bias = (parameter[at] for parameter in parameters)
+        constant = torch.addmv(current.flatten(), prompted.flatten(0, 1), prompt)
+        currents = torch.addmm(constant, images, encoder.flatten(0, 1).T)  # (B, len(mask) * H)
+        if config.neuron == "relu":
+            rates, slopes = torch.relu(currents), (currents > 0).to(currents.dtype)
+        else:
+            neuron = (config.time_steps, config.beta, config.surrogate_alpha)
+            rates, slopes = rate_and_slope(currents, *neuron, differentiated=any(ctx.needs_input_grad))
+        weighed = (readout * mask.view(-1, 1, 1)).flatten(0, 1)  # (len(mask) * H, K)
+        ctx.at = at
+        ctx.save_for_backward(images, prompt, mask, rates, slopes, weighed, *parameters)
+        return torch.addmm(mask @ bias, rates, weighed), rates
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Tensor) -> tuple[Tensor | None, ...]:
+        images, prompt, mask, rates, slopes, weighed, *parameters = ctx.saved_tensors
+        at, (encoder, prompted, current, readout, bias), (of_logits, of_rates) = ctx.at, parameters, outputs
+        of_currents, of_logit = torch.addmm(of_rates, of_logits, weighed.T).mul_(slopes), of_logits.sum(0)
+        of_constant = of_currents.sum(0).view(len(mask), -1)  # (len(mask), H)
+        of_weighed = (rates.T @ of_logits).view(len(mask), -1, len(of_logit))  # (len(mask), H, K)
+        return (
+            None,
+            None,
+            of_currents @ encoder[at].flatten(0, 1) if ctx.needs_input_grad[2] else None,
+            of_constant.flatten() @ prompted[at].flatten(0, 1) if ctx.needs_input_grad[3] else None,
+            (of_weighed * readout[at]).sum((1, 2)) + bias[at] @ of_logit if ctx.needs_input_grad[4] else None,
+            _product(encoder, at, of_currents.T, images),
+            _whole(prompted, at, of_constant.unsqueeze(2) * prompt),
+            _whole(current, at, of_constant),
+            _whole(readout, at, of_weighed * mask.view(-1, 1, 1)),
+            _whole(bias, at, torch.outer(mask, of_logit)),
+        )
+
+
+def _whole(parameter: Tensor, at: slice | Tensor, gradient: Tensor) -> Tensor:
+    """A gradient of the chosen columns among zeros for the others, in the parameter's shape."""
+    whole = torch.zeros_like(parameter)
+    whole[at] = gradient
+    return whole
+
+
+def _product(parameter: Tensor, at: slice | Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """`_whole` of ``left @ right``, which is large and written where it belongs at once."""
+    if not isinstance(at, slice):
+        return _whole(parameter, at, (left @ right).view(len(at), *parameter.shape[1:]))
+    whole = torch.empty_like(parameter)
+    whole[: at.start], whole[at.stop :] = 0, 0
+    torch.mm(left, right, out=whole[at].flatten(0, 1))
+    return whole
 
 
 def consecutive(chosen: Tensor) -> slice | Tensor:
     """Indices as a slice where they follow one another: that is a view of a parameter, and no copy."""
-    first, last = int(chosen[0]), int(chosen[-1])
-    if last - first + 1 == len(chosen) and bool((chosen.diff() == 1).all()):
-        return slice(first, last + 1)
+    indices = chosen.tolist()
+    if indices == list(range(indices[0], indices[0] + len(indices))):
+        return slice(indices[0], indices[-1] + 1)
     return chosen
 
 

@@ -42,7 +42,7 @@ def batches(size: int, batch_size: int) -> int:
 def batches_of(
     rows: Mapping[str, NDArray[np.int64]],
     batch_size: int,
-    order: Literal["interleaved", "blocks"],
+    order: Literal["interleaved", "blocks", "sequence"],
     generator: np.random.Generator,
 ) -> Iterator[Batch]:
     """The rows of every task once, in batches: mixed at random, or one task after the other.
@@ -50,7 +50,7 @@ def batches_of(
     Args:
         rows: By task; each task's rows come in random order.
         batch_size: Rows a batch, at most.
-        order: ``interleaved`` or ``blocks``.
+        order: ``interleaved`` or not.
         generator: Orders rows, batches and tasks.
     """
     queues = {
@@ -85,8 +85,14 @@ class EvenReplay:
 
     def __iter__(self) -> Iterator[Batch]:
         """See `Schedule`."""
-        for _ in range(self._config.epochs):
-            yield from batches_of(self._rows, self._config.batch_size, self._config.order, self._generator)
+        size, epochs = self._config.batch_size, range(self._config.epochs)
+        if self._config.order == "sequence":
+            for task in self._generator.permutation(list(self._rows)):
+                for _ in epochs:
+                    yield from batches_of({task: self._rows[task]}, size, "blocks", self._generator)
+            return
+        for _ in epochs:
+            yield from batches_of(self._rows, size, self._config.order, self._generator)
 
     def note(self, task: str, rows: NDArray[np.int64], losses: NDArray[np.float64]) -> None:
         """Even replay does not look at losses."""
@@ -172,17 +178,16 @@ class DynamicReplay:
 
 
 def schedule_of(
-    sizes: Mapping[str, int], parents: Mapping[str, str], config: ColumnSleepConfig, generator: np.random.Generator
+    sizes: Mapping[str, int], primes: frozenset[str], config: ColumnSleepConfig, generator: np.random.Generator
 ) -> Schedule:
     """The schedule that the configuration asks for.
 
     Args:
         sizes: Samples by task.
-        parents: The task as which each is asked after sleep.
+        primes: Tasks that are to be consolidated into others.
         config: Section ``sleep``.
         generator: Orders and draws the replay.
     """
     if not config.dynamic.enabled:
         return EvenReplay(sizes, config, generator)
-    primes = frozenset(task for task in sizes if parents[task] != task)
     return DynamicReplay(sizes, primes, config, generator)

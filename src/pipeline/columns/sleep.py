@@ -12,21 +12,25 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.columns.brain import Brain
 from pipeline.columns.gated_adam import GatedAdam, cosine
+from pipeline.columns.losses import answered, distillation_loss
 from pipeline.columns.schedules import schedule_of
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import ColumnSleepConfig, TaskConfig
 
 SIDE = 28  # pixels
-COLDEST = 1e-3  # temperature
 
 
 def parents_of(tasks: Sequence[TaskConfig]) -> dict[str, str]:
     """The task as which each one is asked after sleep: its parent, or itself."""
     return {task.name: task.consolidate_into or task.name for task in tasks}
+
+
+def primes_of(taught_as: Mapping[str, str], asked_as: Mapping[str, str]) -> frozenset[str]:
+    """Tasks that a sleep moves into their parents' columns."""
+    return frozenset(task for task, parent in asked_as.items() if taught_as.get(task, parent) != parent)
 
 
 def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
@@ -41,31 +45,11 @@ def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
     return moved.view(-1, SIDE * SIDE)
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, answers: Tensor, config: ColumnSleepConfig) -> Tensor:
-    """Cross-entropy to the teacher's tempered answers, times T squared (Hinton et al. 2015), and to the labels.
-
-    Args:
-        student: Logits, shape (B,).
-        teacher: Logits, shape (B,).
-        answers: True answers, shape (B,).
-        config: Weights and temperature T.
-
-    Returns:
-        Each example's loss in nats, shape (B,).
-    """
-    heat = max(config.temperature, COLDEST)
-    taught = binary_cross_entropy_with_logits(student / heat, torch.sigmoid(teacher / heat), reduction="none")
-    loss = config.distillation_weight * max(1.0, heat) ** 2 * taught
-    if config.label_weight:
-        labelled = binary_cross_entropy_with_logits(student, answers, reduction="none")
-        loss = loss + config.label_weight * labelled
-    return loss
-
-
 def consolidate(
     brain: Brain,
     replayed: Mapping[str, Examples],
-    parents: Mapping[str, str],
+    taught_as: Mapping[str, str],
+    asked_as: Mapping[str, str],
     config: ColumnSleepConfig,
     generator: np.random.Generator,
     on_step: Callable[[str, float], None] | None = None,
@@ -75,7 +59,8 @@ def consolidate(
     Args:
         brain: Its network is changed in place, where the parents' masks let it; masks and prompts stay.
         replayed: Examples by task.
-        parents: The task as which each is asked afterwards.
+        taught_as: The task as which the teacher is asked: itself, or its parent if an earlier sleep consolidated it.
+        asked_as: The task as which each is asked afterwards.
         config: Section ``sleep``.
         generator: Orders the replay and shifts the images.
         on_step: Told task and loss (nats) of every step.
@@ -83,19 +68,21 @@ def consolidate(
     Returns:
         The number of steps.
     """
-    teacher, optimiser = brain.frozen(), GatedAdam(brain.network)
-    schedule = schedule_of({task: len(own) for task, own in replayed.items()}, parents, config, generator)
+    teacher, optimiser, controller = brain.frozen(), GatedAdam(brain.network), brain.controller
+    sizes = {task: len(own) for task, own in replayed.items()}
+    schedule = schedule_of(sizes, primes_of(taught_as, asked_as), config, generator)
     steps = schedule.steps
     for step, (task, rows) in enumerate(schedule):
-        batch, parent = replayed[task].take(rows), parents[task]
+        batch, parent = replayed[task].take(rows), asked_as[task]
         down, right = generator.integers(-config.shift, config.shift + 1, 2)
         images = shifted(batch.images, int(down), int(right))
-        taught = teacher.logits(images, task)
-        losses = distillation_loss(brain.logits(images, parent), taught, batch.answers, config)
-        losses.mean().backward()  # type: ignore[no-untyped-call]
-        gate = brain.controller.mask(parent).detach()
+        taught = teacher.logits(images, taught_as[task])
+        mask, chosen = controller.mask(parent).detach(), controller.bank(parent)
+        logits, spikes = answered(brain.network, images, controller.prompt(parent).detach(), mask, chosen)
+        losses = distillation_loss(logits, taught, batch.answers, config)
+        (losses.mean() + spikes).backward()  # type: ignore[no-untyped-call]
         rate = cosine(step, steps, config.learning_rate, config.learning_rate_end)
-        optimiser.step(brain.controller.bank(parent), gate, rate)
+        optimiser.step(chosen, controller.gate(parent, mask), rate)
         found = losses.detach().double().numpy()
         schedule.note(task, rows, found)
         if on_step is not None:

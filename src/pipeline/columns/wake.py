@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pipeline.columns.controller import Controller
 from pipeline.columns.gated_adam import GatedAdam, cosine
+from pipeline.columns.losses import answered
 from pipeline.columns.network import ColumnNetwork
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import WakeConfig
@@ -23,7 +24,7 @@ def learn(
     examples: Examples,
     config: WakeConfig,
     generator: np.random.Generator,
-    on_step: Callable[[float], None] | None = None,
+    on_step: Callable[[str, float], None] | None = None,
 ) -> int:
     """Train the network and the mask of one task.
 
@@ -31,29 +32,30 @@ def learn(
         network: Changed in place.
         controller: Its mask of ``task`` is changed in place, and its prompt where prompts are learned.
         task: What is learned.
-        earlier: Tasks that were learned before, whose columns the mask avoids.
+        earlier: Tasks that were learned before and have columns of their own, which the mask avoids.
         examples: What it is learned from.
         config: Section ``training``.
         generator: Shuffles the examples.
-        on_step: Told the loss (nats) of every step.
+        on_step: Told task and loss (nats) of every step.
 
     Returns:
         The number of steps.
     """
     optimiser, chosen = GatedAdam(network), controller.bank(task)
-    controller.settle(task, earlier)
+    controller.begin(task, earlier)
     batches = -(-len(examples) // config.batch_size)
     steps = config.epochs * batches
     for epoch in range(config.epochs):
         order = torch.from_numpy(generator.permutation(len(examples)))
         for number, batch in enumerate(torch.split(order, config.batch_size)):
             mask = controller.mask(task)
-            logits = network(examples.images[batch], controller.prompt(task), mask, chosen)[:, 0]
+            logits, spikes = answered(network, examples.images[batch], controller.prompt(task), mask, chosen)
             loss = binary_cross_entropy_with_logits(logits, examples.answers[batch])
-            (loss + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]
+            (loss + spikes + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]
             rate = cosine(epoch * batches + number, steps, config.learning_rate, config.learning_rate_end)
-            optimiser.step(chosen, mask.detach(), rate)
+            optimiser.step(chosen, controller.gate(task, mask), rate)
             controller.step(task)
             if on_step is not None:
-                on_step(float(loss.detach()))
+                on_step(task, float(loss.detach()))
+    controller.finish(task)
     return steps

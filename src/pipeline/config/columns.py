@@ -28,6 +28,10 @@ class TaskConfig(Section):
     consolidate_into: Name | None = Field(
         None, description="parent whose prompt and mask the task takes over in sleep; null keeps its own"
     )
+    column_index: int | None = Field(None, ge=0, description="the task's own column, with hard columns alone")
+    residual_from: Name | None = Field(
+        None, description="earlier task whose column answers too while this one learns beside it; hard columns alone"
+    )
 
 
 class DatasetConfig(Section):
@@ -53,13 +57,18 @@ class ColumnModelConfig(Section):
     neuron: Literal["lif", "relu"] = Field(
         "lif", description="relu is a twin without spikes, for comparison: the current itself, no less than 0"
     )
+    lambda_rate: float = Field(
+        0.2, ge=0, description="weight of the mean firing rate in every loss, by day and night: fewer spikes"
+    )
 
 
 class SoftColumnsConfig(Section):
-    """Learned masks over the columns of a bank."""
+    """The banks, and learned masks over the columns of one."""
 
-    total_columns: int = Field(8, ge=1, description="columns in all")
-    base_columns: int = Field(4, ge=1, description="the first columns: the base bank; the rest are novel")
+    total_columns: int = Field(8, ge=1, description="columns in all, with any masks")
+    base_columns: int = Field(
+        4, ge=1, description="the first columns: the base bank; the rest are novel; with any masks"
+    )
     temperature: float = Field(0.3, gt=0, description="of the softmax over a bank's mask logits")
     lambda_entropy: float = Field(0.02, ge=0, description="weight of the mask's entropy (nats): pulls it to one column")
     lambda_balance: float = Field(0.03, ge=0, description="weight of the mean squared distance from the even mask")
@@ -71,16 +80,42 @@ class SoftColumnsConfig(Section):
     )
     mask_learning_rate: float = Field(0.05, gt=0, description="SGD step of the mask logits")
 
+    def bank(self, name: Literal["base", "novel"]) -> range:
+        """The columns of a bank."""
+        return range(self.base_columns) if name == "base" else range(self.base_columns, self.total_columns)
+
+
+class KeyQueryConfig(Section):
+    """Masks from keys of the columns and the task's prompt, which is the query."""
+
+    base_temperature: float = Field(0.2, gt=0, description="of the softmax over the base bank's scores")
+    novel_temperature: float = Field(0.05, gt=0, description="of the softmax over the novel bank's scores")
+    locked_temperature: float = Field(0.05, gt=0, description="of the softmax once the task owns a column")
+    occupied_penalty: float = Field(1.0, ge=0, description="taken off the score of a column that another task owns")
+    lock_bonus: float = Field(1.0, ge=0, description="added to the score of the column that the task owns")
+    assign_at: float = Field(0.75, gt=0, le=1, description="weight from which on a learned task owns its column")
+    margin: float = Field(0.2, ge=0, description="by which the best score should exceed the next one")
+    lambda_margin: float = Field(1.0, ge=0, description="weight of what is missing of the margin")
+    lambda_entropy: float = Field(0.02, ge=0, description="weight of a base mask's entropy (nats)")
+    lambda_entropy_novel: float = Field(0.5, ge=0, description="weight of a novel mask's entropy (nats)")
+    lambda_cosine: float = Field(0.1, ge=0, description="weight of the cosine to keys that other base tasks own")
+    key_learning_rate: float = Field(0.05, gt=0, description="SGD step of the keys; owned ones stay")
+
 
 class MaskingConfig(Section):
     """How tasks find their columns, and the prompt that tells them apart."""
 
+    mode: Literal["soft_columns", "hard_columns", "key_query"] = Field(
+        "soft_columns",
+        description="soft_columns: learned masks; hard_columns: column_index of each task; key_query: keys and prompts",
+    )
     prompt_vector_dim: int = Field(16, ge=1, description="length of the unit prompt vector beside the image")
     prompt_mode: Literal["hash", "learned_task_id"] = Field(
         "hash", description="hash: drawn from the prompt's SHA-256; learned_task_id: trained with the task"
     )
     prompt_learning_rate: float = Field(0.02, gt=0, description="SGD step of learned prompts")
-    soft_columns: SoftColumnsConfig = Field(SoftColumnsConfig(), description="learned masks")
+    soft_columns: SoftColumnsConfig = Field(SoftColumnsConfig(), description="banks and learned masks")
+    key_query: KeyQueryConfig = Field(KeyQueryConfig(), description="masks from keys and prompts")
 
 
 class WakeConfig(Section):
@@ -118,11 +153,22 @@ class ColumnSleepConfig(Section):
     budget: int | None = Field(
         None, ge=0, description="replayed images a task; null is all that it was trained on, a reference and no memory"
     )
-    order: Literal["interleaved", "blocks"] = Field(
-        "interleaved", description="interleaved: batches of all tasks in random order; blocks: one task after the other"
+    order: Literal["interleaved", "blocks", "sequence"] = Field(
+        "interleaved",
+        description="interleaved: batches of all tasks in random order; blocks: in every epoch one task after the "
+        "other; sequence: all epochs of one task, then the next one",
+    )
+    after: tuple[Name, ...] = Field(
+        (), description="tasks after which there is a nap: a sleep within the day, which frees the novel columns"
     )
     dynamic: DynamicReplayConfig = Field(DynamicReplayConfig(), description="replay of what is known worst")
     shift: int = Field(1, ge=0, description="replayed images are moved by up to so many pixels, teacher's view alike")
+
+    @model_validator(mode="after")
+    def _orders_fit_together(self) -> Self:
+        if self.dynamic.enabled and self.order == "sequence":
+            raise ValueError("order=sequence replays even epochs, and dynamic.enabled replays by loss: choose one")
+        return self
 
 
 class ColumnEvaluationConfig(Section):
@@ -166,9 +212,28 @@ class ColumnsConfig(FlowConfig):
                 raise ValueError(
                     f"tasks: {task.name} consolidates into {task.consolidate_into!r}, which is no earlier task"
                 )
-        soft = self.masking.soft_columns
+            if task.residual_from is not None and task.residual_from not in names[:number]:
+                raise ValueError(
+                    f"tasks: {task.name} is residual from {task.residual_from!r}, which is no earlier task"
+                )
+        if strangers := [name for name in self.sleep.after if name not in names]:
+            raise ValueError(f"sleep.after: {', '.join(strangers)} is no task")
+        self._check_columns()
+        return self
+
+    def _check_columns(self) -> None:
+        soft, hard = self.masking.soft_columns, self.masking.mode == "hard_columns"
         if soft.base_columns > soft.total_columns:
             raise ValueError(f"base_columns {soft.base_columns} exceed total_columns {soft.total_columns}")
         if any(task.bank == "novel" for task in self.tasks) and soft.base_columns == soft.total_columns:
             raise ValueError("there are novel tasks and no novel columns: raise masking.soft_columns.total_columns")
-        return self
+        for task in self.tasks:
+            if hard != (task.column_index is not None):
+                wanted = "a column_index" if hard else "no column_index: only hard columns have one"
+                raise ValueError(f"tasks: with masking.mode={self.masking.mode} {task.name} needs {wanted}")
+            if task.residual_from is not None and not hard:
+                raise ValueError(f"tasks: {task.name} is residual, which only hard columns can be")
+            if task.column_index is not None and task.column_index not in soft.bank(task.bank):
+                raise ValueError(
+                    f"tasks: {task.name} has column_index {task.column_index}, outside of bank {task.bank}"
+                )

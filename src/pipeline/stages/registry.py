@@ -22,7 +22,7 @@ from pipeline.config import FlowConfig, config_dict
 from pipeline.errors import ConfigError
 
 Outside = Callable[[Any], dict[str, str]]
-"""From a flow's configuration to digests of files outside of the run."""
+"""From a flow's configuration to digests of what decides a result beside inputs and sections: files outside the run."""
 
 
 def _nothing(config: FlowConfig) -> dict[str, str]:
@@ -38,7 +38,7 @@ class StageSpec:
         reads: Earlier stages whose results it receives, and whose digests decide its own.
         sections: Sections of the configuration that decide its result.
         pool: Work pool that runs it with ``placement=workers``.
-        outside: Digests of files outside the run that decide its result.
+        outside: What else decides its result, such as digests of files outside the run.
     """
 
     name: str

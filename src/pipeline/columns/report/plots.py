@@ -10,12 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.columns.report.schema import AFTER, BEFORE, ColumnsReport
-from pipeline.columns.report.tables import control_names, mean_accuracy, percent, stage_title
+from pipeline.columns.report.tables import control_names, gain_over, mean_accuracy, percent, stage_title
 from pipeline.errors import ArtifactError
 from pipeline.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, new_axes, new_panels, png
 
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "black")
 _MARKERS = "osD^vP*X"
+_MANY = 14  # tasks or stages: from here on labels are small and the legend is outside
+_RASTERS = 8
 _ANNOTATED_COLUMNS = 16  # up to here a cell has room for its weight
 
 Rasters = Mapping[str, ArrayLike]
@@ -32,22 +34,29 @@ def accuracy_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
         at, shares = zip(*known, strict=True)
         colour, marker = _COLOURS[number % len(_COLOURS)], _MARKERS[number % len(_MARKERS)]
         axes.plot(at, [100 * share for share in shares], color=colour, marker=marker, markersize=5, label=task)
-    axes.axvspan(len(stages) - 2, len(stages) - 1, color=GREY, alpha=0.15, linewidth=0)
+    for end, stage in enumerate(stages):
+        if stage == AFTER or stage.startswith("after_nap_"):
+            axes.axvspan(end - 1, end, color=GREY, alpha=0.15, linewidth=0)
     axes.set(xticks=range(len(stages)), xticklabels=[stage_title(stage) for stage in stages], ylabel="% right")
-    axes.tick_params("x", rotation=30 if len(stages) > 6 else 0, labelsize=8)
+    axes.tick_params("x", rotation=30 if len(stages) > 6 else 0, labelsize=8 if len(stages) <= _MANY else 5)
     axes.margins(y=0.1)
-    axes.legend(frameon=False, fontsize=8, ncols=1 + len(report.tasks) // 6)
+    if len(report.tasks) <= _MANY:
+        axes.legend(frameon=False, fontsize=8, ncols=1 + len(report.tasks) // 6)
+    else:
+        figure.legend(frameon=False, fontsize=6, ncols=5, loc="outside lower center")
     return figure
 
 
 def masks_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
-    """The mask that each task is asked with before and after sleep, side by side."""
+    """The mask that each task is asked with when it was learned and after sleep, side by side."""
     tasks = report.tasks
     figure, panels = new_panels("Masks", 2, width=9.0, height=1.5 + 0.35 * len(tasks))
-    for axes, stage in zip(panels, (BEFORE, AFTER), strict=True):
-        masks = np.array([report.masks[stage][task] for task in tasks])  # (tasks, columns)
+    learned = [report.masks.get(f"after_{task}", report.masks[BEFORE])[task] for task in tasks]
+    slept = [report.masks[AFTER][task] for task in tasks]
+    for axes, title, weights in zip(panels, ("as learned", "after sleep"), (learned, slept), strict=True):
+        masks = np.array(weights)  # (tasks, columns)
         image = axes.imshow(masks, vmin=0, vmax=1, cmap="Blues", aspect="auto")
-        axes.set_title(stage_title(stage), fontsize=9)
+        axes.set_title(title, fontsize=9)
         axes.set(xticks=range(masks.shape[1]), yticks=range(len(tasks)), yticklabels=tasks, xlabel="column")
         axes.grid(False)
         if masks.shape[1] <= _ANNOTATED_COLUMNS:
@@ -92,7 +101,15 @@ def controls_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
     for row, name in enumerate(names):
         mean = mean_accuracy(report.controls[name])
         axes.barh(row, 100 * mean, color=GREY, height=0.68)
-        axes.text(1, row, percent(mean), va="center", fontsize=8, color="white", fontweight="bold")
+        axes.text(
+            1,
+            row,
+            f"{percent(mean)}: sleep {gain_over(report, name)}",
+            va="center",
+            fontsize=8,
+            color="white",
+            fontweight="bold",
+        )
     axes.set(xlim=(0, 101), xlabel="% right", yticks=range(len(names)), yticklabels=names)
     axes.set_ylim(len(names) - 0.4, -0.6)
     figure.legend(frameon=False, fontsize=8, loc="outside lower center")
@@ -101,13 +118,14 @@ def controls_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
 
 
 def raster_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
-    """Every spike of one image a task: neuron over time step."""
+    """Every spike of one image a task, of the first tasks: neuron over time step."""
     if not rasters:
         return None
+    shown = list(rasters.items())[:_RASTERS]
     figure, panels = new_panels(
-        "Spikes of one image", len(rasters), width=min(14.0, max(4.0, 2.4 * len(rasters))), height=3.4
+        "Spikes of one image", len(shown), width=min(14.0, max(4.0, 2.4 * len(shown))), height=3.4
     )
-    for axes, (task, values) in zip(panels, rasters.items(), strict=True):
+    for axes, (task, values) in zip(panels, shown, strict=True):
         spikes = _binary(task, values)
         step, neuron = np.nonzero(spikes)
         axes.scatter(step + 1, neuron, s=9, marker="s", color=BLUE, linewidths=0)
@@ -127,7 +145,7 @@ def _binary(task: str, values: ArrayLike) -> NDArray[Any]:
 
 PLOTS: Mapping[str, tuple[str, Callable[[ColumnsReport, Rasters], Figure | None]]] = {
     "accuracy": ("Accuracy of every task after each stage", accuracy_plot),
-    "masks": ("Masks over the columns before and after sleep", masks_plot),
+    "masks": ("Masks over the columns as learned and after sleep", masks_plot),
     "overlap": ("Errors that sleep kept, and their Jaccard overlap", overlap_plot),
     "controls": ("Mean accuracy of every control beside the network after sleep", controls_plot),
     "raster": ("Spikes of one image a task", raster_plot),

@@ -16,7 +16,7 @@ from pipeline.report.base import Part, RunReport, present
 Share = Annotated[float, Field(ge=0, le=1)]
 
 BEFORE, AFTER = "before_sleep", "after_sleep"
-"""The last two stages; the ones before them are ``after_<task>`` in the order of learning."""
+"""The last two stages; before them are ``after_<task>`` and ``after_nap_<task>`` in the order of the day."""
 
 
 class Delta(Part):
@@ -39,11 +39,12 @@ class ErrorOverlap(Part):
 
 
 class Spiking(Part):
-    """Activity after sleep: spikes a neuron and step, spikes an image, and the operations that an image costs."""
+    """Activity after sleep: spikes a neuron and step, and spikes, operations and energy (nJ, estimated) of an image."""
 
     rate: Share
     spikes: Annotated[float, Field(ge=0)]
     synaptic_operations: Annotated[float, Field(ge=0)]
+    energy: Annotated[float, Field(ge=0)]
 
 
 class Replay(Part):
@@ -55,7 +56,7 @@ class Replay(Part):
 
 
 class Steps(Part):
-    """Steps of the optimiser."""
+    """Steps of the optimiser; naps count as sleep."""
 
     wake: int
     sleep: int
@@ -77,6 +78,7 @@ class ColumnsReport(RunReport):
     backward_transfer: float
     controls: dict[str, dict[str, Share]]  # by control and task
     control_gains: dict[str, float]  # mean accuracy after sleep minus the control's
+    control_intervals: dict[str, tuple[float, float]]  # of the gains, 95 %, paired over images
     replay: Replay
     steps: Steps
 
@@ -113,8 +115,9 @@ class ColumnsReport(RunReport):
             yield f"asked_as: {', '.join(strangers)} is no task"
         if len({len(mask) for masks in self.masks.values() for mask in masks.values()}) != 1:
             yield "masks: expected the same number of columns in every mask"
-        if self.controls.keys() != self.control_gains.keys():
-            yield f"control_gains: expected {', '.join(self.controls)}, found {', '.join(self.control_gains) or 'none'}"
+        for name, found in (("control_gains", self.control_gains), ("control_intervals", self.control_intervals)):
+            if found.keys() != self.controls.keys():
+                yield f"{name}: expected {', '.join(self.controls)}, found {', '.join(found) or 'none'}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what is undefined is left out (a guard keeps ``value: null``, replay ``budget: null``)."""

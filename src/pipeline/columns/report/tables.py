@@ -12,7 +12,8 @@ CONTROLS = {
     "direct_er": "primes learned in their parents' columns from replay and labels",
     "relabel": "the same sleep with true labels in the teacher's place",
     "override_without_sleep": "primes asked as their parents, nobody slept",
-    "block_order": "the same sleep, one task's batches after the other's",
+    "block_order": "the same sleep, in every epoch one task's batches after the other's",
+    "task_by_task": "the same sleep, all epochs of one task before the next",
     "shared_column": "no masks: all tasks in one column, one after the other",
     "separate_columns": "upper bound: a network of its own for every task",
     "joint": "upper bound: all tasks at once, all images, with labels",
@@ -25,6 +26,7 @@ CONTROLS = {
 """One line about every control of `pipeline.columns.controls`, in the order of the tables."""
 
 _ASKED = (BEFORE, AFTER)
+_MOST_STAGES = 14
 
 
 def percent(share: float | None) -> str:
@@ -38,7 +40,9 @@ def points(change: float | None) -> str:
 
 
 def stage_title(stage: str) -> str:
-    """A stage in short: the task that was just learned, ``before sleep`` or ``after sleep``."""
+    """A stage in short: the task that was just learned, a nap, ``before sleep`` or ``after sleep``."""
+    if stage.startswith("after_nap_"):
+        return f"nap after {stage.removeprefix('after_nap_')}"
     return stage.replace("_", " ") if stage in _ASKED else stage.removeprefix("after_")
 
 
@@ -63,15 +67,22 @@ def cards(report: ColumnsReport) -> list[tuple[str, str, str]]:
     through = mean_accuracy(before) - mean_accuracy(after)
     shown.append(("Drop through sleep", f"{percent(through)} points", f"mean, from {percent(mean_accuracy(before))} %"))
     if "direct_er" in report.control_gains:
-        gain = points(report.control_gains["direct_er"])
+        gain = gain_over(report, "direct_er")
         shown.append(("Gain over direct_er", f"{gain} points", CONTROLS["direct_er"]))
     shown.append(("Spike rate", number(report.spike_rate), "spikes a neuron and step"))
     return shown
 
 
+def told_stages(report: ColumnsReport) -> list[str]:
+    """Stages that a table has room for: all, or those around sleep if they are many."""
+    if len(report.accuracy) <= _MOST_STAGES:
+        return list(report.accuracy)
+    return [stage for stage in report.accuracy if stage.startswith("after_nap_") or stage in _ASKED]
+
+
 def accuracy_table(report: ColumnsReport, stages: Sequence[str] | None = None) -> Table:
     """One row per task, one column per stage; ``stages`` chooses among them."""
-    chosen = list(report.accuracy) if stages is None else stages
+    chosen = told_stages(report) if stages is None else stages
     rows = [(task, *(percent(report.accuracy[stage].get(task)) for stage in chosen)) for task in report.tasks]
     means = [percent(mean_accuracy(report.accuracy[stage])) for stage in chosen]
     columns = ("task", *(stage_title(stage) for stage in chosen))
@@ -105,16 +116,23 @@ def controls_table(report: ColumnsReport, by_task: bool = True) -> Table:
     for name in control_names(report):
         scores = report.controls[name]
         own = [percent(scores[task]) for task in tasks]
-        mean, gain = percent(mean_accuracy(scores)), points(report.control_gains[name])
+        mean, gain = percent(mean_accuracy(scores)), gain_over(report, name)
         rows.append((name, CONTROLS.get(name, ""), *own, mean, gain))
     columns = ("control", "what it is", *tasks, "mean", "after sleep minus it")
-    return Table("Controls (%, difference in points)", columns, tuple(rows))
+    return Table("Controls (%, paired difference in points with its 95 % interval)", columns, tuple(rows))
+
+
+def gain_over(report: ColumnsReport, control: str) -> str:
+    """``+1.2 ± 0.3`` percentage points: what sleep gains over a control, with its interval over images."""
+    low, high = report.control_intervals[control]
+    return f"{points(report.control_gains[control])} ± {50 * (high - low):.1f}"
 
 
 def changes_table(report: ColumnsReport) -> Table:
     """Change of every task at every stage against the stage before and the best earlier one."""
-    rows = [(task, *(_change(deltas.get(task, Delta())) for deltas in report.deltas.values())) for task in report.tasks]
-    columns = ("task", *(stage_title(stage) for stage in report.deltas))
+    stages = [stage for stage in told_stages(report) if stage in report.deltas]
+    rows = [(task, *(_change(report.deltas[s].get(task, Delta())) for s in stages)) for task in report.tasks]
+    columns = ("task", *(stage_title(stage) for stage in stages))
     return Table("Change against the stage before / the best one (points)", columns, tuple(rows))
 
 
@@ -164,5 +182,6 @@ def other_table(report: ColumnsReport) -> Table:
     for task, found in report.spiking.items():
         rows.append((f"spiking.{task}.rate", number(found.rate)))
         rows.append((f"spiking.{task}.synaptic_operations", number(round(found.synaptic_operations))))
+        rows.append((f"spiking.{task}.energy", f"{found.energy:.0f} nJ"))
     rows.append(("peak_memory_bytes", memory(report.peak_memory_bytes)))
     return Table("Other figures", ("figure", "value"), tuple(rows))

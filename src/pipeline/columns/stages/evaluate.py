@@ -15,14 +15,15 @@ import torch
 from safetensors.torch import save
 
 from pipeline.artifacts import RunFolder, StageResult
-from pipeline.columns.brain import load_brain, single_thread
-from pipeline.columns.controls import Night, chosen_controls
+from pipeline.columns.brain import Brain, load_brain, single_thread
+from pipeline.columns.controls import Night, Right, chosen_controls
+from pipeline.columns.day import moments_of
 from pipeline.columns.lif import spike_trains
 from pipeline.columns.measures import Overlap, accuracy, mask_entropy, overlap, spiking, wrong
 from pipeline.columns.stages.replayed import read_replay
 from pipeline.columns.stages.sleep_distil import STATE
 from pipeline.columns.stages.wake_train import snapshot
-from pipeline.columns.summaries import backward_transfer, deltas, gains, occupancy
+from pipeline.columns.summaries import backward_transfer, deltas, mean_difference, occupancy, shares
 from pipeline.columns.tasks import load_tasks
 from pipeline.config import ColumnsConfig
 from pipeline.images import load_images
@@ -48,19 +49,23 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
         single_thread()
         progress.phase("reading images")
         data = load_tasks(config.tasks, config.dataset, config.seed, load_images)
-        after = {task.name: load_brain(snapshot(inputs["wake_train"], task.name), config) for task in config.tasks}
+        names = [moment.name for moment in moments_of(config)]
+        after = {name: load_brain(snapshot(inputs["wake_train"], name), config) for name in names}
         slept = load_brain(inputs["sleep_distil"].path / STATE, config)
         night = Night(config, data, read_replay(run, config, inputs), after, slept)
         progress.phase("test images")
         measured = measure(night)
         controls = list(chosen_controls(config.evaluation.controls))
         progress.phase("controls", len(controls))
-        measured["controls"] = {}
+        right: dict[str, Right] = {}
         for name, control in controls:
             progress.note(name)
-            measured["controls"][name] = control(night)
+            right[name] = control(night)
             progress.advance()
-        measured["control_gains"] = gains(measured["accuracy"][AFTER], measured["controls"])
+        slept_right = night.right(slept)
+        measured["controls"] = {name: shares(found) for name, found in right.items()}
+        measured["control_gains"] = {name: mean_difference(slept_right, found)[0] for name, found in right.items()}
+        measured["control_intervals"] = {name: mean_difference(slept_right, found)[1] for name, found in right.items()}
         stage.write_json("metrics.json", measured)
         stage.write_table("answers", _answers(night), ANSWERS_SCHEMA)
         stage.write_bytes("rasters.safetensors", save(_rasters(night)))
@@ -70,15 +75,15 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
 
 def measure(night: Night) -> dict[str, Any]:
     """Every figure of the night but its controls, as ``metrics.json`` holds them."""
-    stages = {f"after_{task}": brain for task, brain in night.after.items()}
     accuracies: dict[str, dict[str, float]] = {}
     masks: dict[str, dict[str, list[float]]] = {}
-    for number, (stage, brain) in enumerate(stages.items()):
-        known = night.tasks[: number + 1]
-        accuracies[stage] = {task: accuracy(brain, night.data[task].test, task) for task in known}
-        masks[stage] = {task: brain.controller.whole_mask(task).tolist() for task in known}
-    accuracies[BEFORE], masks[BEFORE] = accuracies[f"after_{night.tasks[-1]}"], masks[f"after_{night.tasks[-1]}"]
-    accuracies[AFTER] = night.scores(night.slept)
+    for moment in night.moments:
+        brain, asked = night.after[moment.name], moment.asked_as
+        accuracies[moment.name] = {task: accuracy(brain, night.data[task].test, asked[task]) for task in asked}
+        masks[moment.name] = {task: brain.controller.whole_mask(asked[task]).tolist() for task in asked}
+    last = night.moments[-1].name
+    accuracies[BEFORE], masks[BEFORE] = accuracies[last], masks[last]
+    accuracies[AFTER] = shares(night.right(night.slept))
     masks[AFTER] = {task: night.slept.controller.whole_mask(night.parents[task]).tolist() for task in night.tasks}
     activity = {task: spiking(night.slept, night.data[task].test, night.parents[task]) for task in night.tasks}
     return {
@@ -90,19 +95,23 @@ def measure(night: Night) -> dict[str, Any]:
         "spike_rate": float(np.mean([found.rate for found in activity.values()])),
         "deltas": deltas(accuracies),
         "backward_transfer": backward_transfer(accuracies, AFTER),
-        "occupancy": occupancy(masks, {task.name: task.bank for task in night.config.tasks}, _banks(night)),
+        "occupancy": occupancy(masks, *_banks(night)),
         "asked_as": night.parents,
         "guard_figures": _guard_figures(night),
     }
 
 
-def _banks(night: Night) -> dict[str, list[int]]:
-    return {task.bank: night.evening.controller.bank(task.name).tolist() for task in night.config.tasks}
+def _banks(night: Night) -> tuple[dict[str, str], dict[str, list[int]]]:
+    """The bank of each task, and the columns of each bank that has tasks."""
+    banks = {task.name: task.bank for task in night.config.tasks}
+    soft = night.config.masking.soft_columns
+    return dict(banks), {bank: list(soft.bank(bank)) for bank in banks.values()}
 
 
 def _overlap(night: Night, task: str) -> Overlap:
     test = night.data[task].test
-    return overlap(wrong(night.evening, test, task), wrong(night.slept, test, night.parents[task]))
+    before = wrong(night.evening, test, night.asleep_as[task])
+    return overlap(before, wrong(night.slept, test, night.parents[task]))
 
 
 def _entropies(masks: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict[str, float]]:
@@ -113,24 +122,39 @@ def _entropies(masks: Mapping[str, Mapping[str, list[float]]]) -> dict[str, dict
 
 
 def _guard_figures(night: Night) -> dict[str, float]:
-    """What guards look at, on validation images: accuracy after sleep, and what later learning and sleep cost."""
-    validation = {task: night.data[task].validation for task in night.tasks}
-    learned = {task: accuracy(night.after[task], validation[task], task) for task in night.tasks}
-    evening = {task: accuracy(night.evening, validation[task], task) for task in night.tasks}
-    morning = {task: accuracy(night.slept, validation[task], night.parents[task]) for task in night.tasks}
-    return {
-        "accuracy": min(morning.values()),
-        "sleep_drop": float(np.mean([evening[task] - morning[task] for task in night.tasks])),
-        "wake_drop": max(learned[task] - evening[task] for task in night.tasks),
-    }
+    """What guards look at, on validation images: accuracy after sleep, and what later learning and any sleep cost."""
+
+    def scores(brain: Brain, asked_as: Mapping[str, str]) -> dict[str, float]:
+        return {task: accuracy(brain, night.data[task].validation, asked) for task, asked in asked_as.items()}
+
+    settled: dict[str, float] = {}  # accuracy after a task was learned, or last slept on
+    now: dict[str, float] = {}
+    wake_drops, sleep_drops = [0.0], []
+
+    def slept(morning: dict[str, float]) -> None:
+        wake_drops.extend(settled[task] - now[task] for task in now)
+        sleep_drops.append(float(np.mean([now[task] - morning[task] for task in now])))
+
+    for moment in night.moments:
+        scored = scores(night.after[moment.name], moment.asked_as)
+        if moment.task is None:
+            slept(scored)
+            settled = dict(scored)
+        else:
+            settled[moment.task] = scored[moment.task]
+        now = scored
+    morning = scores(night.slept, night.parents)
+    slept(morning)
+    return {"accuracy": min(morning.values()), "sleep_drop": max(sleep_drops), "wake_drop": max(wake_drops)}
 
 
 def _answers(night: Night) -> pa.Table:
-    """Every test image's logit before sleep, asked as itself, and after sleep, asked as its parent."""
+    """Every test image's logit before and after sleep, asked as itself, or its parent if a sleep consolidated it."""
     parts = []
     for task in night.tasks:
         test = night.data[task].test
-        for stage, brain, asked_as in ((BEFORE, night.evening, task), (AFTER, night.slept, night.parents[task])):
+        asked = ((BEFORE, night.evening, night.asleep_as[task]), (AFTER, night.slept, night.parents[task]))
+        for stage, brain, asked_as in asked:
             with torch.no_grad():
                 logits = brain.logits(test.images, asked_as).numpy()
             parts.append(

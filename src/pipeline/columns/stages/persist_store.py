@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.columns.brain import Brain, load_brain
-from pipeline.columns.buffer import BUFFER_SCHEMA, buffer_table, kept
+from pipeline.columns.buffer import BUFFER_SCHEMA, buffer_table
+from pipeline.columns.day import buffered, moments_of
 from pipeline.columns.stages.wake_train import snapshot
 from pipeline.columns.tasks import load_tasks
 from pipeline.config import ColumnsConfig
@@ -40,9 +41,9 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
             return stage.result
         progress.phase("choosing images")
         data = load_tasks(config.tasks, config.dataset, config.seed, load_images)
-        chosen = kept({task: len(own.train) for task, own in data.items()}, config.sleep.budget, config.seed)
-        buffer = buffer_table({task: data[task].train.take(rows) for task, rows in chosen.items()})
-        brain = load_brain(snapshot(inputs["wake_train"], config.tasks[-1].name), config)
+        examples = buffered(config, data)
+        buffer = buffer_table(examples)
+        brain = load_brain(snapshot(inputs["wake_train"], moments_of(config)[-1].name), config)
         store = generations_of(run, config, KIND)
         generation = store.publish(
             {"buffer": buffer, "controller": _controller_table(brain)},
@@ -58,7 +59,7 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
             "rows": buffer.num_rows,
             "bytes": buffer.column("image").nbytes,
             "generation": generation.number,
-            "by_task": {task: len(rows) for task, rows in chosen.items()},
+            "by_task": {task: len(own) for task, own in examples.items()},
         }
     return stage.result
 

@@ -59,7 +59,7 @@ def night_report(run: RunFolder, config: ColumnsConfig, inputs: Mapping[str, Sta
     }
     figures["steps"] = {
         "wake": inputs["wake_train"].metrics["steps"],
-        "sleep": inputs["sleep_distil"].metrics["steps"],
+        "sleep": inputs["wake_train"].metrics["nap_steps"] + inputs["sleep_distil"].metrics["steps"],
     }
     return build_columns_report(
         identity_of_run(run, config, f"{columns} columns of {hidden} LIF neurons"),

@@ -1,21 +1,19 @@
-"""Stage ``wake_train``: learn the tasks one after the other; keeps the network as it was after each.
+"""Stage ``wake_train``: live the day, task after task, with its naps; keeps the network as it was after each.
 
-Writes ``after_<task>.safetensors`` per task, which are checkpoints as well: a day that was cut short goes on with the
-next task; and ``steps.parquet`` with the loss of every step.
+Writes ``after_<task>.safetensors`` per task and ``after_nap_<task>.safetensors`` per nap, which are checkpoints as
+well: a day that was cut short goes on with the next one; and ``steps.parquet`` with the loss of every step.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.artifacts import RunFolder, StageResult, read_table, write_table
-from pipeline.columns.brain import Brain, load_brain, newborn, save_brain, single_thread
-from pipeline.columns.tasks import TaskData, load_tasks
-from pipeline.columns.wake import learn
+from pipeline.columns.brain import load_brain, newborn, save_brain, single_thread
+from pipeline.columns.day import live, moments_of, steps_of
+from pipeline.columns.tasks import load_tasks
 from pipeline.config import ColumnsConfig
 from pipeline.images import load_images
 from pipeline.progress import Progress
@@ -43,50 +41,53 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
         progress.phase("reading images")
         data = load_tasks(config.tasks, config.dataset, config.seed, load_images)
         brain = newborn(config)
-        learned: list[str] = []
-        steps: list[pa.Table] = []
-        for task in config.tasks:
-            path = stage.folder / f"after_{task.name}.safetensors"
-            table = stage.folder / f"steps_{task.name}.parquet"
+        tables: dict[str, pa.Table] = {}
+        for moment in moments_of(config):
+            path = stage.folder / f"{moment.name}.safetensors"
+            table = stage.folder / f"steps_{moment.name}.parquet"
             if path.is_file() and table.is_file():
                 brain = load_brain(path, config)
             else:
-                losses = _learn(brain, task.name, learned, data[task.name], config, progress)
-                write_table(table, _table(task.name, losses), STEPS_SCHEMA, run.config_hash)
+                losses = Losses(progress)
+                progress.phase(moment.task or "nap", steps_of(moment, config, data))
+                live(brain, moment, config, data, losses.note)
+                write_table(table, losses.table(), STEPS_SCHEMA, run.config_hash)
                 save_brain(brain, path)
-            steps.append(read_table(table, STEPS_SCHEMA))
-            learned.append(task.name)
+            tables[moment.name] = read_table(table, STEPS_SCHEMA)
             stage.add(path)
-        stage.write_table("steps", pa.concat_tables(steps), STEPS_SCHEMA)
+        stage.write_table("steps", pa.concat_tables(tables.values()), STEPS_SCHEMA)
+        moments = moments_of(config)
         stage.metrics = {
-            "steps": sum(part.num_rows for part in steps),
-            "examples": {name: len(data[name].train) for name in learned},
-            "loss_last": {name: part.column("loss")[-1].as_py() for name, part in zip(learned, steps, strict=True)},
+            "steps": sum(tables[moment.name].num_rows for moment in moments if moment.task is not None),
+            "nap_steps": sum(tables[moment.name].num_rows for moment in moments if moment.task is None),
+            "examples": {name: len(own.train) for name, own in data.items()},
+            "loss_last": {name: part.column("loss")[-1].as_py() for name, part in tables.items() if part.num_rows},
         }
     return stage.result
 
 
-def snapshot(woken: StageResult, task: str) -> Path:
-    """The file with the network as it was after a task."""
-    return woken.path / f"after_{task}.safetensors"
+def snapshot(woken: StageResult, moment: str) -> Path:
+    """The file with the network as it was after a moment of the day."""
+    return woken.path / f"{moment}.safetensors"
 
 
-def _learn(
-    brain: Brain, task: str, learned: list[str], data: TaskData, config: ColumnsConfig, progress: Progress
-) -> list[float]:
-    batches = -(-len(data.train) // config.training.batch_size)
-    progress.phase(task, config.training.epochs * batches)
-    losses: list[float] = []
+class Losses:
+    """The loss of every step, and the bar that counts them.
 
-    def note(loss: float) -> None:
-        losses.append(loss)
-        progress.advance()
+    Args:
+        progress: Whose phase has as many steps.
+    """
 
-    generator = np.random.default_rng([config.seed, 1, len(learned)])
-    learn(brain.network, brain.controller, task, learned, data.train, config.training, generator, note)
-    return losses
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._rows: list[dict[str, object]] = []
 
+    def note(self, task: str, loss: float) -> None:
+        """Add a step."""
+        self._rows.append({"task": task, "step": len(self._rows), "loss": loss})
+        self._progress.advance()
 
-def _table(task: str, losses: list[float]) -> pa.Table:
-    columns: dict[str, Any] = {"task": [task] * len(losses), "step": list(range(len(losses))), "loss": losses}
-    return pa.table(columns)
+    def table(self) -> pa.Table:
+        """Task, step and loss (nats)."""
+        schema = pa.schema([("task", pa.string()), ("step", pa.int64()), ("loss", pa.float64())])
+        return pa.Table.from_pylist(self._rows, schema=schema)

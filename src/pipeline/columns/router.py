@@ -1,0 +1,108 @@
+"""How tasks find their columns: one file of `pipeline.columns.routers` for each ``masking.mode``.
+
+@register_router("soft_columns")
+class SoftMasks(Router):
+    def mask(self, task, prompt): ...
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.columns import routers
+from pipeline.config.columns import MaskingConfig, TaskConfig
+from pipeline.errors import ConfigError
+
+
+class Router(nn.Module, ABC):
+    """Masks of all tasks over their banks' columns.
+
+    Args:
+        tasks: In the order of the configuration.
+        config: Section ``masking``.
+        seed: Of initial values.
+    """
+
+    def __init__(self, tasks: Sequence[TaskConfig], config: MaskingConfig, seed: int) -> None:
+        super().__init__()
+        self.config = config
+        self.tasks: Mapping[str, TaskConfig] = {task.name: task for task in tasks}
+        self._banks = {task: torch.tensor(self.columns_of(task)) for task in self.tasks}
+
+    def columns_of(self, task: str) -> Sequence[int]:
+        """The columns among which a task finds its own."""
+        return self.config.soft_columns.bank(self.tasks[task].bank)
+
+    def bank(self, task: str) -> Tensor:
+        """Indices of those columns, shape (K,)."""
+        return self._banks[task]
+
+    @abstractmethod
+    def mask(self, task: str, prompt: Tensor) -> Tensor:
+        """How much each column of the task's bank counts, shape (K,); ``prompt`` has shape (P,)."""
+
+    def gate(self, task: str, mask: Tensor) -> Tensor:
+        """How much of a step each column of the bank takes while the task is learned, shape (K,) as its mask."""
+        return mask.detach()
+
+    def begin(self, task: str, earlier: Sequence[str]) -> None:
+        """Prepare to learn a task, while ``earlier`` ones have columns of their own."""
+
+    def regulariser(self, task: str, earlier: Sequence[str], prompt: Tensor) -> Tensor:
+        """What training adds to a task's loss, a scalar."""
+        return torch.zeros(())
+
+    def step(self, task: str) -> None:
+        """Move what is learned of the task's mask by one step, and clear its gradients."""
+
+    def finish(self, task: str, prompt: Tensor) -> None:
+        """Take note that a task was learned."""
+
+    def release(self, task: str) -> None:
+        """Take note that a task needs no column of its own any more."""
+
+
+_Router = TypeVar("_Router", bound=type[Router])
+_ROUTERS: dict[str, type[Router]] = {}
+
+
+def register_router(mode: str) -> Callable[[_Router], _Router]:
+    """Class decorator: makes the router known to ``masking.mode``."""
+
+    def register(router: _Router) -> _Router:
+        if mode in _ROUTERS:
+            raise ValueError(f"router {mode!r} is already registered")
+        _ROUTERS[mode] = router
+        return router
+
+    return register
+
+
+def new_router(tasks: Sequence[TaskConfig], config: MaskingConfig, seed: int) -> Router:
+    """The router that ``masking.mode`` names.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    for module in pkgutil.iter_modules(routers.__path__):
+        importlib.import_module(f"{routers.__name__}.{module.name}")
+    if config.mode not in _ROUTERS:
+        raise ConfigError(f"unknown masking.mode {config.mode!r}; there are: {', '.join(sorted(_ROUTERS))}")
+    return _ROUTERS[config.mode](tasks, config, seed)
+
+
+def entropy(mask: Tensor) -> Tensor:
+    """Entropy of a mask in nats, a scalar."""
+    return -(mask * mask.clamp_min(1e-9).log()).sum()
+
+
+def key(task: str) -> str:
+    """A task's name as PyTorch allows it in a parameter's name, which has no dots."""
+    return task.replace(".", "·")

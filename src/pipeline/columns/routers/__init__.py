@@ -1,0 +1,1 @@
+"""Routers by ``masking.mode``, one module each."""
