@@ -41,7 +41,7 @@ demo: setup ## one night on the real model: fifty events, memory off, report
 	@engram run consolidation/episodic
 
 test: setup ## all tests, with coverage of src/pipeline
-	@pytest --cov=pipeline --cov-report=term --cov-fail-under=85
+	@OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
 
 lint: setup ## ruff and mypy
 	@ruff check .
