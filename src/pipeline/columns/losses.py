@@ -28,8 +28,10 @@ def answered(
         Logits, shape (B,), and ``lambda_rate`` times the mean firing rate weighed by the mask, a scalar.
     """
     logits, rates = network.answer_with_rates(images, prompt, mask, chosen)
-    spikes = rates.mean((0, 2)) @ mask if network.config.lambda_rate else torch.zeros(())
-    return logits.squeeze(1), network.config.lambda_rate * spikes
+    if not network.config.lambda_rate:
+        return logits.squeeze(1), torch.zeros(())
+    each = network.config.lambda_rate / (rates.shape[0] * rates.shape[2])
+    return logits.squeeze(1), torch.dot(rates.sum((0, 2)), mask * each)
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, answers: Tensor, config: ColumnSleepConfig) -> Tensor:

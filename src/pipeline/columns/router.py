@@ -98,9 +98,9 @@ def new_router(tasks: Sequence[TaskConfig], config: MaskingConfig, seed: int) ->
     return _ROUTERS[config.mode](tasks, config, seed)
 
 
-def entropy(mask: Tensor) -> Tensor:
-    """Entropy of a mask in nats, a scalar."""
-    return -(mask * mask.clamp_min(1e-9).log()).sum()
+def safe_log(mask: Tensor) -> Tensor:
+    """Logarithm of a mask, finite where nothing is left of a weight; shape (K,)."""
+    return mask.clamp_min(1e-9).log()
 
 
 def key(task: str) -> str:

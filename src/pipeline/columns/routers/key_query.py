@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cosine_similarity
 
-from pipeline.columns.router import Router, entropy, register_router
+from pipeline.columns.router import Router, register_router, safe_log
 from pipeline.config.columns import MaskingConfig, TaskConfig
 
 FREE = -1
@@ -51,7 +51,8 @@ class KeyQuery(Router):
         """Entropy, what is missing of the margin, and in the base bank the cosine to keys that are owned."""
         settings, scores, mask = self.config.key_query, self._scores(task, prompt), self.mask(task, prompt)
         novel = self.tasks[task].bank == "novel"
-        loss = (settings.lambda_entropy_novel if novel else settings.lambda_entropy) * entropy(mask)
+        weight = settings.lambda_entropy_novel if novel else settings.lambda_entropy
+        loss = -weight * torch.dot(mask, safe_log(mask))
         if len(scores) > 1:
             best, next_best = scores.topk(2).values
             loss = loss + settings.lambda_margin * torch.relu(settings.margin - (best - next_best))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from pipeline.columns.router import Router, entropy, key, register_router
+from pipeline.columns.router import Router, key, register_router, safe_log
 from pipeline.config.columns import MaskingConfig, TaskConfig
 
 
@@ -40,13 +40,15 @@ class SoftColumns(Router):
             self.logits[key(task)].copy_(-self.config.soft_columns.occupied_penalty * torch.stack(taken).sum(0))
 
     def regulariser(self, task: str, earlier: Sequence[str], prompt: Tensor) -> Tensor:
-        """Entropy, distance from the even mask, and overlap with earlier tasks' masks of the same bank."""
+        """Entropy, distance from the even mask but for a constant, and overlap with earlier masks of the same bank.
+
+        mask . (lambda_balance / K mask - lambda_entropy log mask + lambda_overlap mean of the earlier masks)
+        """
         soft, mask = self.config.soft_columns, self.mask(task, prompt)
-        balance = (mask - 1 / len(mask)).square().mean()
-        loss = soft.lambda_entropy * entropy(mask) + soft.lambda_balance * balance
+        costs = torch.sub(mask * (soft.lambda_balance / len(mask)), safe_log(mask), alpha=soft.lambda_entropy)
         if rivals := self._rivals(task, earlier):
-            loss = loss + soft.lambda_overlap * torch.stack([mask @ rival for rival in rivals]).mean()
-        return loss
+            costs = costs + soft.lambda_overlap * torch.stack(rivals).mean(0)
+        return torch.dot(mask, costs)
 
     @torch.no_grad()
     def step(self, task: str) -> None:
