@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.columns.report.schema import AFTER, BEFORE, ColumnsReport
-from pipeline.columns.report.tables import control_names, gain_over, mean_accuracy, percent, stage_title
+from pipeline.columns.report.tables import control_names, gain_over, mean_accuracy, percent, stage_title, told_stages
 from pipeline.errors import ArtifactError
 from pipeline.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, new_axes, new_panels, png
 
@@ -37,8 +37,9 @@ def accuracy_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
     for end, stage in enumerate(stages):
         if stage == AFTER or stage.startswith("after_nap_"):
             axes.axvspan(end - 1, end, color=GREY, alpha=0.15, linewidth=0)
-    axes.set(xticks=range(len(stages)), xticklabels=[stage_title(stage) for stage in stages], ylabel="% right")
-    axes.tick_params("x", rotation=30 if len(stages) > 6 else 0, labelsize=8 if len(stages) <= _MANY else 5)
+    told = [stages.index(stage) for stage in told_stages(report)]
+    axes.set(xticks=told, xticklabels=[stage_title(stages[at]) for at in told], ylabel="% right")
+    axes.tick_params("x", rotation=30 if len(stages) > 6 else 0, labelsize=8 if len(stages) <= _MANY else 6)
     axes.margins(y=0.1)
     if len(report.tasks) <= _MANY:
         axes.legend(frameon=False, fontsize=8, ncols=1 + len(report.tasks) // 6)
@@ -82,9 +83,11 @@ def overlap_plot(report: ColumnsReport, rasters: Rasters) -> Figure | None:
         known = [(row, share) for row, share in zip(rows, shares, strict=True) if share is not None]
         at, heights = np.array(known, dtype=float).reshape(-1, 2).T
         bars = axes.bar(at + shift, heights, width=0.38, color=colour, label=label)
-        axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
+        if len(rows) <= _MANY:
+            axes.bar_label(bars, fmt="%.2f", fontsize=8, padding=1)
     axes.set(xticks=rows, xticklabels=report.tasks, xlim=(-0.6, len(rows) - 0.4), ylim=(0, 1.25), ylabel="share")
     axes.set_yticks(np.linspace(0, 1, 6))
+    axes.tick_params("x", rotation=60 if len(rows) > _MANY else 0)
     axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
     axes.grid(False, axis="x")
     return figure
