@@ -10,12 +10,14 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pipeline.columns.augmentation import randomly_shifted, shifted
 from pipeline.columns.brain import load_brain, newborn, save_brain
 from pipeline.columns.losses import distillation_loss
-from pipeline.columns.sleep import SIDE, consolidate, parents_of, shifted
+from pipeline.columns.sleep import consolidate, parents_of
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import ColumnsConfig, ColumnSleepConfig
 from pipeline.errors import ArtifactError
+from pipeline.images import SIDE
 
 CONFIG = ColumnsConfig.model_validate_json("""{
     "tasks": [{"name": "a", "classes": [0, 1]},
@@ -41,6 +43,9 @@ def test_shifting_moves_the_image_and_enters_blank() -> None:
     edge[0, 0, :] = 1
     assert shifted(edge.view(1, -1), -1, 0).sum() == 0
     assert torch.equal(shifted(image.view(1, -1), 0, 0), image.view(1, -1))
+    assert torch.equal(randomly_shifted(image.view(1, -1), 0, np.random.default_rng(0)), image.view(1, -1))
+    places = {int(randomly_shifted(image.view(1, -1), 1, np.random.default_rng(n)).argmax()) for n in range(60)}
+    assert places == {SIDE * row + column for row in (9, 10, 11) for column in (4, 5, 6)}
 
 
 def same(one: nn.Module, other: nn.Module) -> bool:

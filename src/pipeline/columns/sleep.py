@@ -10,17 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from pipeline.columns.augmentation import randomly_shifted
 from pipeline.columns.brain import Brain
 from pipeline.columns.gated_adam import GatedAdam, cosine
 from pipeline.columns.losses import answered, distillation_loss
 from pipeline.columns.schedules import schedule_of
 from pipeline.columns.tasks import Examples
 from pipeline.config.columns import ColumnSleepConfig, TaskConfig
-
-SIDE = 28  # pixels
 
 
 def parents_of(tasks: Sequence[TaskConfig]) -> dict[str, str]:
@@ -31,18 +28,6 @@ def parents_of(tasks: Sequence[TaskConfig]) -> dict[str, str]:
 def primes_of(taught_as: Mapping[str, str], asked_as: Mapping[str, str]) -> frozenset[str]:
     """Tasks that a sleep moves into their parents' columns."""
     return frozenset(task for task, parent in asked_as.items() if taught_as.get(task, parent) != parent)
-
-
-def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
-    """Images (B, 784) moved down and to the right; what leaves on one side enters blank on the other."""
-    if not rows and not columns:
-        return images
-    moved = torch.zeros_like(images).view(-1, SIDE, SIDE)
-    square = images.view(-1, SIDE, SIDE)
-    down, right = slice(max(0, rows), SIDE + min(0, rows)), slice(max(0, columns), SIDE + min(0, columns))
-    up, left = slice(max(0, -rows), SIDE + min(0, -rows)), slice(max(0, -columns), SIDE + min(0, -columns))
-    moved[:, down, right] = square[:, up, left]
-    return moved.view(-1, SIDE * SIDE)
 
 
 def consolidate(
@@ -74,8 +59,7 @@ def consolidate(
     steps = schedule.steps
     for step, (task, rows) in enumerate(schedule):
         batch, parent = replayed[task].take(rows), asked_as[task]
-        down, right = generator.integers(-config.shift, config.shift + 1, 2)
-        images = shifted(batch.images, int(down), int(right))
+        images = randomly_shifted(batch.images, config.shift, generator)
         taught = teacher.logits(images, taught_as[task])
         mask, chosen = controller.mask(parent).detach(), controller.bank(parent)
         logits, spikes = answered(brain.network, images, controller.prompt(parent).detach(), mask, chosen)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pipeline.columns.augmentation import randomly_shifted
 from pipeline.columns.controller import Controller
 from pipeline.columns.gated_adam import GatedAdam, cosine
 from pipeline.columns.losses import answered
@@ -35,7 +36,7 @@ def learn(
         earlier: Tasks that were learned before and have columns of their own, which the mask avoids.
         examples: What it is learned from.
         config: Section ``training``.
-        generator: Shuffles the examples.
+        generator: Shuffles the examples and shifts the images.
         on_step: Told task and loss (nats) of every step.
 
     Returns:
@@ -49,7 +50,8 @@ def learn(
         order = torch.from_numpy(generator.permutation(len(examples)))
         for number, batch in enumerate(torch.split(order, config.batch_size)):
             mask = controller.mask(task)
-            logits, spikes = answered(network, examples.images[batch], controller.prompt(task), mask, chosen)
+            images = randomly_shifted(examples.images[batch], config.shift, generator)
+            logits, spikes = answered(network, images, controller.prompt(task), mask, chosen)
             loss = binary_cross_entropy_with_logits(logits, examples.answers[batch])
             (loss + spikes + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]
             rate = cosine(epoch * batches + number, steps, config.learning_rate, config.learning_rate_end)

@@ -121,10 +121,11 @@ class MaskingConfig(Section):
 class WakeConfig(Section):
     """Learning by day: one task after the other."""
 
-    epochs: int = Field(15, ge=1, description="passes over a task's images")
+    epochs: int = Field(25, ge=1, description="passes over a task's images")
     batch_size: int = Field(64, ge=1, description="images a step")
     learning_rate: float = Field(2e-3, gt=0, description="Adam's peak step; what a mask gates is the step itself")
     learning_rate_end: float = Field(0.05, ge=0, le=1, description="share of it that is left at the last step (cosine)")
+    shift: int = Field(1, ge=0, description="images are moved by up to so many pixels, a batch alike")
 
 
 class DynamicReplayConfig(Section):
