@@ -16,9 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pipeline.columns.augmentation import randomly_shifted
 from pipeline.columns.brain import Brain, newborn
 from pipeline.columns.day import Moment, live, moments_of
 from pipeline.columns.gated_adam import GatedAdam, cosine
+from pipeline.columns.losses import answered
 from pipeline.columns.measures import wrong
 from pipeline.columns.schedules import EvenReplay
 from pipeline.columns.sleep import consolidate, parents_of
@@ -205,19 +207,21 @@ def separate_columns(night: Night) -> Right:
 @register_control("joint", full=True)
 def joint(night: Night) -> Right:
     """An upper bound: all tasks are learned at once from all their images, in the parents' columns, with labels."""
-    brain, training = night.evening.awake(), night.config.training
-    fresh = newborn(night.config).network.state_dict()
-    brain.network.load_state_dict(fresh)
-    optimiser = GatedAdam(brain.network)
+    brain, training, draws = night.evening.awake(), night.config.training, night.generator()
+    network, controller = brain.network, brain.controller
+    network.load_state_dict(newborn(night.config).network.state_dict())
+    optimiser = GatedAdam(network)
     long = night.config.sleep.model_copy(update={"epochs": training.epochs + night.config.sleep.epochs})
-    schedule = EvenReplay({task: len(night.data[task].train) for task in night.tasks}, long, night.generator())
+    schedule = EvenReplay({task: len(night.data[task].train) for task in night.tasks}, long, draws)
     for step, (task, rows) in enumerate(schedule):
         batch, parent = night.data[task].train.take(rows), night.parents[task]
-        loss = binary_cross_entropy_with_logits(brain.logits(batch.images, parent), batch.answers)
+        images, mask = randomly_shifted(batch.images, training.shift, draws), controller.mask(parent).detach()
+        chosen = controller.bank(parent)
+        logits, spikes = answered(network, images, controller.prompt(parent).detach(), mask, chosen)
+        loss = binary_cross_entropy_with_logits(logits, batch.answers) + spikes
         loss.backward()  # type: ignore[no-untyped-call]
         rate = cosine(step, schedule.steps, training.learning_rate, training.learning_rate_end)
-        controller = brain.controller
-        optimiser.step(controller.bank(parent), controller.gate(parent, controller.mask(parent)), rate)
+        optimiser.step(chosen, controller.gate(parent, mask), rate)
     return night.right(brain)
 
 
