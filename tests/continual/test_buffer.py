@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.columns.sleep import shifted
+from pipeline.columns.augmentation import shifted
 from pipeline.continual.buffer import Buffer, randomly_shifted
 
 
