@@ -137,7 +137,7 @@ def test_steps_that_are_too_large_count_as_nothing_learned(stream: Stream) -> No
 def test_a_learner_is_one_class_with_one_decorator(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.continual import learner
 
-    monkeypatch.setattr(learner, "_LEARNERS", dict(learner._LEARNERS))
+    monkeypatch.setattr(learner.LEARNERS, "_entries", dict(learner.LEARNERS._entries))
     register_learner("again")(Naive)
     assert isinstance(new_learner(LearnerConfig(learner="again"), 10, 1), Naive)
     with pytest.raises(ValueError, match="already registered"):

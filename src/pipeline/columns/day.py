@@ -67,7 +67,8 @@ def steps_of(moment: Moment, config: ColumnsConfig, data: Mapping[str, TaskData]
     """How many steps a moment takes."""
     if moment.task is not None:
         return config.training.epochs * batches(len(data[moment.task].train), config.training.batch_size)
-    sizes = {task: len(own) for task, own in buffered(config, data).items() if task in moment.asked_as}
+    chosen = kept({task: len(own.train) for task, own in data.items()}, config.sleep.budget, config.seed)
+    sizes = {task: len(rows) for task, rows in chosen.items() if task in moment.asked_as}
     primes = primes_of(moment.taught_as, moment.asked_as)
     return schedule_of(sizes, primes, config.sleep, np.random.default_rng(0)).steps
 

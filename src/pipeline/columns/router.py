@@ -7,18 +7,15 @@ class SoftMasks(Router):
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.columns import routers
 from pipeline.config.columns import MaskingConfig, TaskConfig
-from pipeline.errors import ConfigError
+from pipeline.registry import Registry
 
 
 class Router(nn.Module, ABC):
@@ -69,20 +66,9 @@ class Router(nn.Module, ABC):
         """Take note that a task needs no column of its own any more."""
 
 
-_Router = TypeVar("_Router", bound=type[Router])
-_ROUTERS: dict[str, type[Router]] = {}
-
-
-def register_router(mode: str) -> Callable[[_Router], _Router]:
-    """Class decorator: makes the router known to ``masking.mode``."""
-
-    def register(router: _Router) -> _Router:
-        if mode in _ROUTERS:
-            raise ValueError(f"router {mode!r} is already registered")
-        _ROUTERS[mode] = router
-        return router
-
-    return register
+ROUTERS = Registry[type[Router]]("masking.mode", routers)
+register_router = ROUTERS.register
+"""Class decorator: makes the router known to ``masking.mode``."""
 
 
 def new_router(tasks: Sequence[TaskConfig], config: MaskingConfig, seed: int) -> Router:
@@ -91,11 +77,7 @@ def new_router(tasks: Sequence[TaskConfig], config: MaskingConfig, seed: int) ->
     Raises:
         ConfigError: There is none of that name.
     """
-    for module in pkgutil.iter_modules(routers.__path__):
-        importlib.import_module(f"{routers.__name__}.{module.name}")
-    if config.mode not in _ROUTERS:
-        raise ConfigError(f"unknown masking.mode {config.mode!r}; there are: {', '.join(sorted(_ROUTERS))}")
-    return _ROUTERS[config.mode](tasks, config, seed)
+    return ROUTERS.find(config.mode)(tasks, config, seed)
 
 
 def safe_log(mask: Tensor) -> Tensor:

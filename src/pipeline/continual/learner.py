@@ -9,11 +9,7 @@ All learners share network, optimiser and number of steps, and differ in what th
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,7 +20,7 @@ from pipeline.config.columns import ColumnModelConfig
 from pipeline.config.continual import LearnerConfig
 from pipeline.continual import learners
 from pipeline.continual.stream import Labelled
-from pipeline.errors import ConfigError
+from pipeline.registry import Registry
 
 HIDDEN = 200  # neurons in all, however many columns they form
 
@@ -98,20 +94,9 @@ class Learner(ABC):
                     parameter.grad = None
 
 
-_Learner = TypeVar("_Learner", bound=type[Learner])
-_LEARNERS: dict[str, type[Learner]] = {}
-
-
-def register_learner(name: str) -> Callable[[_Learner], _Learner]:
-    """Class decorator: makes the learner known to ``learner: name`` of the configuration."""
-
-    def register(learner: _Learner) -> _Learner:
-        if name in _LEARNERS:
-            raise ValueError(f"learner {name!r} is already registered")
-        _LEARNERS[name] = learner
-        return learner
-
-    return register
+LEARNERS = Registry[type[Learner]]("learner", learners)
+register_learner = LEARNERS.register
+"""Class decorator: makes the learner known to ``learner: name`` of the configuration."""
 
 
 def new_learner(config: LearnerConfig, outputs: int, seed: int) -> Learner:
@@ -120,8 +105,4 @@ def new_learner(config: LearnerConfig, outputs: int, seed: int) -> Learner:
     Raises:
         ConfigError: There is none of that name.
     """
-    for module in pkgutil.iter_modules(learners.__path__):
-        importlib.import_module(f"{learners.__name__}.{module.name}")
-    if config.learner not in _LEARNERS:
-        raise ConfigError(f"unknown learner {config.learner!r}; there are: {', '.join(sorted(_LEARNERS))}")
-    return _LEARNERS[config.learner](config, outputs, seed)
+    return LEARNERS.find(config.learner)(config, outputs, seed)
