@@ -77,3 +77,10 @@ def test_the_buffer_of_a_nap_is_that_of_the_night() -> None:
 def test_a_nap_after_no_task_is_refused() -> None:
     with pytest.raises(ValidationError, match=r"sleep\.after: c is no task"):
         ColumnsConfig.model_validate_json(json.dumps(CONFIG.model_dump(mode="json") | {"sleep": {"after": ["c"]}}))
+
+
+def test_a_task_that_is_called_like_a_nap_is_refused() -> None:
+    plain = CONFIG.model_dump(mode="json")
+    plain["tasks"] += [{"name": "nap_b", "classes": [8, 9]}]
+    with pytest.raises(ValidationError, match="nap_b is what a nap is called"):
+        ColumnsConfig.model_validate_json(json.dumps(plain))

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.columns.augmentation import randomly_shifted, shifted
+from pipeline.columns.augmentation import shifted, shifted_together
 from pipeline.columns.brain import load_brain, newborn, save_brain
 from pipeline.columns.losses import distillation_loss
 from pipeline.columns.sleep import consolidate, parents_of
@@ -43,8 +43,8 @@ def test_shifting_moves_the_image_and_enters_blank() -> None:
     edge[0, 0, :] = 1
     assert shifted(edge.view(1, -1), -1, 0).sum() == 0
     assert torch.equal(shifted(image.view(1, -1), 0, 0), image.view(1, -1))
-    assert torch.equal(randomly_shifted(image.view(1, -1), 0, np.random.default_rng(0)), image.view(1, -1))
-    places = {int(randomly_shifted(image.view(1, -1), 1, np.random.default_rng(n)).argmax()) for n in range(60)}
+    assert torch.equal(shifted_together(image.view(1, -1), 0, np.random.default_rng(0)), image.view(1, -1))
+    places = {int(shifted_together(image.view(1, -1), 1, np.random.default_rng(n)).argmax()) for n in range(60)}
     assert places == {SIDE * row + column for row in (9, 10, 11) for column in (4, 5, 6)}
 
 

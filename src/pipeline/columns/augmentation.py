@@ -21,7 +21,7 @@ def shifted(images: Tensor, rows: int, columns: int) -> Tensor:
     return moved.view(-1, SIDE * SIDE)
 
 
-def randomly_shifted(images: Tensor, most: int, generator: np.random.Generator) -> Tensor:
+def shifted_together(images: Tensor, most: int, generator: np.random.Generator) -> Tensor:
     """A batch (B, 784), all of it moved by the same random number of pixels, up to ``most`` each way."""
     if not most:
         return images

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.columns.augmentation import randomly_shifted
+from pipeline.columns.augmentation import shifted_together
 from pipeline.columns.brain import Brain, newborn
 from pipeline.columns.day import Moment, live, moments_of
 from pipeline.columns.gated_adam import GatedAdam, cosine
@@ -215,7 +215,7 @@ def joint(night: Night) -> Right:
     schedule = EvenReplay({task: len(night.data[task].train) for task in night.tasks}, long, draws)
     for step, (task, rows) in enumerate(schedule):
         batch, parent = night.data[task].train.take(rows), night.parents[task]
-        images, mask = randomly_shifted(batch.images, training.shift, draws), controller.mask(parent).detach()
+        images, mask = shifted_together(batch.images, training.shift, draws), controller.mask(parent).detach()
         chosen = controller.bank(parent)
         logits, spikes = answered(network, images, controller.prompt(parent).detach(), mask, chosen)
         loss = binary_cross_entropy_with_logits(logits, batch.answers) + spikes

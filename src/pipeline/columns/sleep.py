@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from pipeline.columns.augmentation import randomly_shifted
+from pipeline.columns.augmentation import shifted_together
 from pipeline.columns.brain import Brain
 from pipeline.columns.gated_adam import GatedAdam, cosine
 from pipeline.columns.losses import answered, distillation_loss
@@ -59,7 +59,7 @@ def consolidate(
     steps = schedule.steps
     for step, (task, rows) in enumerate(schedule):
         batch, parent = replayed[task].take(rows), asked_as[task]
-        images = randomly_shifted(batch.images, config.shift, generator)
+        images = shifted_together(batch.images, config.shift, generator)
         taught = teacher.logits(images, taught_as[task])
         mask, chosen = controller.mask(parent).detach(), controller.bank(parent)
         logits, spikes = answered(brain.network, images, controller.prompt(parent).detach(), mask, chosen)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pipeline.columns.augmentation import randomly_shifted
+from pipeline.columns.augmentation import shifted_together
 from pipeline.columns.controller import Controller
 from pipeline.columns.gated_adam import GatedAdam, cosine
 from pipeline.columns.losses import answered
@@ -50,7 +50,7 @@ def learn(
         order = torch.from_numpy(generator.permutation(len(examples)))
         for number, batch in enumerate(torch.split(order, config.batch_size)):
             mask = controller.mask(task)
-            images = randomly_shifted(examples.images[batch], config.shift, generator)
+            images = shifted_together(examples.images[batch], config.shift, generator)
             logits, spikes = answered(network, images, controller.prompt(task), mask, chosen)
             loss = binary_cross_entropy_with_logits(logits, examples.answers[batch])
             (loss + spikes + controller.regulariser(task, earlier)).backward()  # type: ignore[no-untyped-call]

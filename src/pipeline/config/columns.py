@@ -219,6 +219,8 @@ class ColumnsConfig(FlowConfig):
                 )
         if strangers := [name for name in self.sleep.after if name not in names]:
             raise ValueError(f"sleep.after: {', '.join(strangers)} is no task")
+        if taken := [f"nap_{name}" for name in self.sleep.after if f"nap_{name}" in names]:
+            raise ValueError(f"tasks: {', '.join(taken)} is what a nap is called; choose another name")
         self._check_columns()
         return self
 

@@ -54,7 +54,8 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
         slept = load_brain(inputs["sleep_distil"].path / STATE, config)
         night = Night(config, data, read_replay(run, config, inputs), after, slept)
         progress.phase("test images")
-        measured = measure(night)
+        slept_right = night.right(slept)
+        measured = measure(night, slept_right)
         controls = list(chosen_controls(config.evaluation.controls))
         progress.phase("controls", len(controls))
         right: dict[str, Right] = {}
@@ -62,10 +63,10 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
             progress.note(name)
             right[name] = control(night)
             progress.advance()
-        slept_right = night.right(slept)
+        differences = {name: mean_difference(slept_right, found) for name, found in right.items()}
         measured["controls"] = {name: shares(found) for name, found in right.items()}
-        measured["control_gains"] = {name: mean_difference(slept_right, found)[0] for name, found in right.items()}
-        measured["control_intervals"] = {name: mean_difference(slept_right, found)[1] for name, found in right.items()}
+        measured["control_gains"] = {name: mean for name, (mean, _) in differences.items()}
+        measured["control_intervals"] = {name: interval for name, (_, interval) in differences.items()}
         stage.write_json("metrics.json", measured)
         stage.write_table("answers", _answers(night), ANSWERS_SCHEMA)
         stage.write_bytes("rasters.safetensors", save(_rasters(night)))
@@ -73,8 +74,13 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
     return stage.result
 
 
-def measure(night: Night) -> dict[str, Any]:
-    """Every figure of the night but its controls, as ``metrics.json`` holds them."""
+def measure(night: Night, slept_right: Right) -> dict[str, Any]:
+    """Every figure of the night but its controls, as ``metrics.json`` holds them.
+
+    Args:
+        night: What was learned, and what sleep made of it.
+        slept_right: Which test images are answered rightly after sleep.
+    """
     accuracies: dict[str, dict[str, float]] = {}
     masks: dict[str, dict[str, list[float]]] = {}
     for moment in night.moments:
@@ -83,7 +89,7 @@ def measure(night: Night) -> dict[str, Any]:
         masks[moment.name] = {task: brain.controller.whole_mask(asked[task]).tolist() for task in asked}
     last = night.moments[-1].name
     accuracies[BEFORE], masks[BEFORE] = accuracies[last], masks[last]
-    accuracies[AFTER] = shares(night.right(night.slept))
+    accuracies[AFTER] = shares(slept_right)
     masks[AFTER] = {task: night.slept.controller.whole_mask(night.parents[task]).tolist() for task in night.tasks}
     activity = {task: spiking(night.slept, night.data[task].test, night.parents[task]) for task in night.tasks}
     return {
