@@ -54,8 +54,12 @@ class Registry(Generic[_Entry]):
         Raises:
             ConfigError: There is none.
         """
+        if name not in self.names():
+            raise ConfigError(f"unknown {self._kind} {name!r}; there are: {', '.join(self.names())}")
+        return self._entries[name]
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that is registered, sorted."""
         for module in pkgutil.iter_modules(self._package.__path__):
             importlib.import_module(f"{self._package.__name__}.{module.name}")
-        if name not in self._entries:
-            raise ConfigError(f"unknown {self._kind} {name!r}; there are: {', '.join(sorted(self._entries))}")
-        return self._entries[name]
+        return tuple(sorted(self._entries))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import GenerationStore, stage_results
+from pipeline.artifacts import GenerationStore, read_json, stage_results, write_json
 from pipeline.errors import ArtifactError, ConfigError, DataError, StoreError
 from pipeline.progress import Silent
 from pipeline.sessions.lessons import teach_file
 from pipeline.stages import persist_store
-from pipeline.stages.memory import merge_facts, open_store, reference_of, session_facts
+from pipeline.stages.memory import merge_facts, open_store, reference_of, references_of, session_facts
 from pipeline.stages.night import begin, configure
+from pipeline.stages.teach import facts_by_kind
 from pipeline.suites.types import Fact
 from tests.stages.nights import ScriptedNight
 from tests.stores.examples import BagOfWords
@@ -102,6 +104,27 @@ def test_a_kill_after_publishing_does_not_write_the_night_twice(
     again = persist_store.run(first, first.config(), taught, Silent())  # type: ignore[arg-type]
     assert reference_of(again).generation == 2 and not again.cached
     assert again.metrics["night"] == 1
+
+
+def test_store_references_of_older_runs_open(scripted_night: ScriptedNight) -> None:
+    stored = stage_results(scripted_night.run("tracking.enabled=false"))["persist_store"]
+    (reference,) = references_of(stored)
+    path = stored.path / "store.json"
+    assert read_json(path) == {"stores": [asdict(reference)]}
+    write_json(path, asdict(reference))  # as it was when there was one kind
+    assert references_of(stored) == (reference,) == (reference_of(stored),)
+    with pytest.raises(StoreError, match="no relational store; this night has: episodic"):
+        reference_of(stored, "relational")
+    write_json(path, {"stores": [{"sessions": "a"}]})
+    with pytest.raises(StoreError, match=r"store\.json: expected references"):
+        references_of(stored)
+
+
+def test_one_id_for_facts_of_two_kinds_is_an_error() -> None:
+    facts = [Fact("a", "one"), Fact("b", "two", kind="relational"), Fact("c", "three")]
+    assert facts_by_kind(facts) == {"episodic": [facts[0], facts[2]], "relational": [facts[1]]}
+    with pytest.raises(DataError, match="'a' stands for a fact of kind episodic and for one of kind spatial"):
+        facts_by_kind([*facts, Fact("a", "four", kind="spatial")])
 
 
 def test_a_damaged_generation_is_an_error_that_names_the_file(scripted_night: ScriptedNight) -> None:

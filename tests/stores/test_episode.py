@@ -86,3 +86,18 @@ def test_a_missing_column_or_another_dimension_is_an_error() -> None:
         from_table(table.drop_columns(["salience"]), Expansion(24, 128, 8))
     with pytest.raises(StoreError, match="keys of length 25, found 24"):
         from_table(table, Expansion(25, 128, 8))
+
+
+def test_details_count_in_the_digest_only_where_there_are_any() -> None:
+    """The digest of an event is the one that stores from before there were details hold."""
+    fact = Fact("a", "Mona Hale bought a lantern.", subject="Mona Hale")
+    event = episode_of(fact, source="s", created=0)
+    assert event.digest == "0df3f77de8679e176bd8bef38fe7351f216aa750100d4ddd61cac7babef248c6"
+    edge = episode_of(replace(fact, details='{"head": "Mona Hale"}'), source="s", created=0)
+    assert edge.digest != event.digest and edge.details == '{"head": "Mona Hale"}' and event.details == ""
+
+
+def test_a_table_from_before_there_were_details_opens() -> None:
+    expansion = Expansion(24, 128, 8)
+    episodes = some(3, expansion)
+    assert from_table(to_table(episodes).drop_columns(["details"]), expansion).rows == episodes.rows

@@ -34,6 +34,28 @@ def test_no_query_costs_nothing_and_an_empty_store_is_an_error(store: EpisodicSt
         StoreRetriever(store, encoder).retrieve(["x"], k=1)
 
 
+def test_several_stores_are_asked_together_and_ranked_by_score(
+    store: EpisodicStore, candidates: Candidates, encoder: BagOfWords
+) -> None:
+    other = EpisodicStore("day-02", store.config, store.encoder)
+    store.write(candidates(TEXTS[0]), enforce=False)
+    other.write(candidates(TEXTS[1], episode_id="x"), enforce=False)
+    retriever = StoreRetriever([store, other], encoder)
+    kettle, lantern = retriever.retrieve(["who sold a kettle", "who bought a lantern"], k=2)
+    assert [m.episode_id for m in kettle] == ["x", "e0"] and [m.episode_id for m in lantern] == ["e0", "x"]
+    assert (retriever.requests, retriever.hits, retriever.usage) == (2, 2, {"e0": 1, "x": 1})
+    assert (store.counters.hits, other.counters.hits) == (1, 1)
+
+
+def test_an_empty_store_beside_another_is_passed_over(
+    store: EpisodicStore, candidates: Candidates, encoder: BagOfWords
+) -> None:
+    store.write(candidates(*TEXTS), enforce=False)
+    empty = EpisodicStore("day-02", store.config, store.encoder)
+    alone, beside = (StoreRetriever(asked, encoder) for asked in (store, [empty, store]))
+    assert beside.retrieve(["who sold a kettle"], k=2) == alone.retrieve(["who sold a kettle"], k=2)
+
+
 def test_settled_texts_come_back_in_order() -> None:
     retriever = FixedRetriever({"q": ["one", "two"], "none": []})
     asked: Retriever = retriever

@@ -53,3 +53,11 @@ def test_questions_of_no_fact_are_an_error() -> None:
     question = Question("b", "fact", "fact/test-1", "test", "Where?", "pier")
     with pytest.raises(ArtifactError, match="'b'"):
         facts_of(facts_table([Fact("a", "x")]), questions_table([question]))
+
+
+def test_facts_from_before_there_were_kinds_are_events() -> None:
+    facts = (Fact("a", "One."), Fact("b", "Two.", statements=("Two again.",)))
+    old = facts_table(facts).drop_columns(["kind", "details"])
+    assert facts_of(old, questions_table([])) == facts
+    related = (Fact("c", "Three.", kind="relational", details='{"head": "x"}'),)
+    assert facts_of(facts_table(related), questions_table([])) == related

@@ -121,4 +121,5 @@ def _notes(suite: Suite, split: str, unswappable: int) -> tuple[str, ...]:
 def retrieval_usage(asks: Iterable[Ask]) -> dict[str, int]:
     """How often each episode was retrieved for probe questions: feedback for the next night, blind to test ones."""
     asked = (ask for ask in asks if ask.arm == "memory_on_probe" and ask.question.split == "probe")
-    return dict(sorted(Counter(memory.episode_id for ask in asked for memory in ask.memories or ()).items()))
+    used = (name for ask in asked for memory in ask.memories or () for name in memory.episodes)
+    return dict(sorted(Counter(used).items()))

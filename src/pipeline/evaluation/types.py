@@ -17,12 +17,19 @@ class Memory:
     Attributes:
         text: The stored event as it was experienced.
         episode_id: Its id in the store.
-        score: Cosine similarity to the query, in [-1, 1].
+        score: Cosine similarity to the query, in [-1, 1]; other stores than the episodic one may raise it.
+        also: Ids of further episodes whose text it holds, where it joins several.
     """
 
     text: str
     episode_id: str
     score: float
+    also: tuple[str, ...] = ()
+
+    @property
+    def episodes(self) -> tuple[str, ...]:
+        """Ids of every episode whose text it holds."""
+        return (self.episode_id, *self.also)
 
 
 class Retriever(Protocol):

@@ -132,9 +132,11 @@ def gate_plot(report: Report, tables: NightTables) -> Figure | None:
     edges = np.histogram_bin_edges(scores, bins=min(30, max(5, len(scores) // 4)))
     labels = [f"accepted ({accepted.sum()})", f"refused ({(~accepted).sum()})"]
     axes.hist([scores[accepted], scores[~accepted]], bins=edges, stacked=True, color=[GREEN, RED], label=labels)
-    if tables.threshold is not None:
+    kinds = set(tables.gate.column("kind").to_pylist()) if "kind" in tables.gate.column_names else {"episodic"}
+    if tables.threshold is not None and kinds == {"episodic"}:  # every kind of store has a gate, and τ, of its own
         axes.axvline(tables.threshold, color="black", linestyle="--", linewidth=1, label=f"τ = {tables.threshold:g}")
-    axes.set(xlabel="gate score S = α·surprise + β·novelty + γ·reward + δ·pin", ylabel="events")
+    parts = " = α·surprise + β·novelty + γ·reward + δ·pin" if kinds == {"episodic"} else ""
+    axes.set(xlabel=f"gate score S{parts}", ylabel="events")
     axes.legend(frameon=False, fontsize=8)
     return figure
 

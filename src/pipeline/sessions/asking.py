@@ -12,7 +12,7 @@ from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError, DataError, ModelError, StoreError
 from pipeline.evaluation.types import Memory
 from pipeline.sessions.champion import find_champion, run_around
-from pipeline.stages.memory import identity_of, open_store
+from pipeline.stages.memory import identity_of, open_stores, written_kinds
 from pipeline.stages.night import configure
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episodic import EpisodicStore
@@ -72,7 +72,7 @@ def ask_question(
     _check(question)
     source = _source(adapter, root, overrides)
     config = _config(source, root, overrides)
-    shown = _retrieve(question, _store_of(source, session, root, config), config, k) if memory else ()
+    shown = _retrieve(question, _stores_of(source, session, root, config), config, k) if memory else ()
     answer = _generate(question, shown if memory else None, source, config)
     weights = "the untouched base" if source.adapter is None else f"adapter {source.name}"
     return Reply(answer, shown, f"memory {'on' if memory else 'off'}, {weights}, model {config.model.name}")
@@ -120,22 +120,30 @@ def _config(source: _Source, root: Path, overrides: Sequence[str]) -> Consolidat
     return configure("consolidation/episodic", overrides, root)
 
 
-def _store_of(source: _Source, session: str | None, root: Path, config: ConsolidationConfig) -> EpisodicStore:
-    """The named session's store, the store of the adapter's run, or that of the newest run."""
+def _stores_of(
+    source: _Source, session: str | None, root: Path, config: ConsolidationConfig
+) -> tuple[EpisodicStore, ...]:
+    """The named session's stores of every kind, those of the adapter's run, or those of the newest run."""
     encoder = SentenceEncoder(config.encoder)
     if session is not None:
-        return load(GenerationStore.of(root, session, KIND), session, config.store, identity_of(encoder))
+        identity = identity_of(encoder)
+        return tuple(
+            load(GenerationStore.of(root, session, kind), session, config.store, identity, kind)
+            for kind in written_kinds(root, session) or (KIND,)
+        )
     for run in [source.run] if source.run else list_runs(root):
         stored = stage_results(run).get("persist_store")
         if stored is not None:
-            return open_store(run, stored, config.store, encoder)
+            return open_stores(run, stored, config.store, encoder)
     raise StoreError(
         f"there is no memory below {root} yet; run a night, or `engram teach FILE --session S` and add --session S"
     )
 
 
-def _retrieve(question: str, store: EpisodicStore, config: ConsolidationConfig, k: int) -> tuple[Memory, ...]:
-    (found,) = StoreRetriever(store, SentenceEncoder(config.encoder)).retrieve([question], k)
+def _retrieve(
+    question: str, stores: tuple[EpisodicStore, ...], config: ConsolidationConfig, k: int
+) -> tuple[Memory, ...]:
+    (found,) = StoreRetriever(stores, SentenceEncoder(config.encoder)).retrieve([question], k)
     return tuple(found)
 
 

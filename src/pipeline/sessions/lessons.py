@@ -10,10 +10,10 @@ from pipeline.artifacts import GenerationStore
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import DataError
 from pipeline.stages.memory import identity_of, merge_facts, publish_store, session_facts
-from pipeline.stages.teach import Surprise, judge_facts, model_surprise
+from pipeline.stages.teach import judge_facts, model_surprise
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episodic import WriteReport
-from pipeline.stores.gate import GateDecision
+from pipeline.stores.gate import GateDecision, Surprise
+from pipeline.stores.outcomes import WriteReport
 from pipeline.stores.persistence import KIND, load
 from pipeline.suites.facts import read_facts
 from pipeline.suites.study_forms import with_study_forms

@@ -24,12 +24,12 @@ from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
-from pipeline.stages.memory import open_store
+from pipeline.stages.memory import open_stores
 from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import replayed_fact
 from pipeline.stages.suite_files import read_suite
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episodic import EpisodicStore
+from pipeline.stores.episode import Episode
 from pipeline.stores.retriever import StoreRetriever
 from pipeline.suites.drift_text import DRIFT_DOMAINS, load_drift
 from pipeline.suites.sanity import SanityQuestion, load_sanity
@@ -62,14 +62,15 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             return stage.result
         suite = read_suite(inputs["teach"].path)
         encoder = SentenceEncoder(config.encoder)
-        store = open_store(run, inputs["persist_store"], config.store, encoder)
-        retriever = StoreRetriever(store, encoder)
+        stores = open_stores(run, inputs["persist_store"], config.store, encoder)
+        retriever = StoreRetriever(stores, encoder)
         plan = plan_arms(
             suite, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
         )
         full = config.evaluation.controls == "full"
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
-        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, store, progress)
+        episodes = [row for store in stores for row in store.episodes.rows]
+        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, episodes, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
         notes = [*plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
@@ -91,7 +92,7 @@ def _examine(
     inputs: Mapping[str, StageResult],
     asks: Sequence[Ask],
     suite: Suite,
-    store: EpisodicStore,
+    episodes: Sequence[Episode],
     progress: Progress,
 ) -> tuple[pa.Table, dict[str, object], list[str]]:
     """Answers of every model as one table, the drift from base to adapted model, and what readers must know."""
@@ -105,7 +106,7 @@ def _examine(
     for control in Plan(tuple(asks)).models:
         if control not in models:
             models[control] = load_adapter(
-                base, _control(folder, control, config, inputs, suite, store, base, progress)
+                base, _control(folder, control, config, inputs, suite, episodes, base, progress)
             )
     answers, notes = _answers(models, asks, load_sanity(), suite.taught, config, progress)
     return answers, _drift(base, post, config, progress), notes
@@ -203,7 +204,7 @@ def _control(
     config: ConsolidationConfig,
     inputs: Mapping[str, StageResult],
     suite: Suite,
-    store: EpisodicStore,
+    episodes: Sequence[Episode],
     base: LanguageModel,
     progress: Progress,
 ) -> Path:
@@ -216,7 +217,7 @@ def _control(
     place.mkdir(parents=True, exist_ok=True)
     rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", place)
     trained = {row.episode_id for row in rows if row.episode_id}
-    facts = [replayed_fact(row) for row in store.episodes.rows if row.episode_id in trained]
+    facts = [replayed_fact(row) for row in episodes if row.episode_id in trained]
     progress.phase(f"control {control}")
     made = control_rows(rows, control, facts, suite.untaught, config.seed, base.tokenizer.eos_token)
     train_adapter(made, config, place, progress)

@@ -1,9 +1,9 @@
-"""Where a night's episodic store lies, and how its stages open the very generation that the night wrote.
+"""Where a night's stores lie, one per kind, and how its stages open the very generations that the night wrote.
 
 A fresh deployment keeps its store inside the run's folder; a continuing one uses the named session's:
 
-    runs/<flow>/<deployment>/<run id>/memory/<session>/episodic/gen-000001/…
-    memory/<session>/episodic/gen-000007/…
+    runs/<flow>/<deployment>/<run id>/memory/<session>/<kind>/gen-000001/…
+    memory/<session>/<kind>/gen-000007/…
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from pipeline.config import ConsolidationConfig, FlowConfig, StoreConfig
 from pipeline.errors import StoreError
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, to_table
-from pipeline.stores.episodic import EncoderIdentity, EpisodicStore
+from pipeline.stores.episodic import EpisodicStore
+from pipeline.stores.outcomes import EncoderIdentity
 from pipeline.stores.persistence import KIND, load, metadata_of
+from pipeline.stores.registry import store_class, store_kinds
 from pipeline.suites.table import facts_of, facts_table, questions_table
 from pipeline.suites.types import Fact
 
@@ -45,7 +47,7 @@ def identity_of(encoder: SentenceEncoder) -> EncoderIdentity:
 
 @dataclass(frozen=True)
 class StoreReference:
-    """Which generation of which store a night uses, as ``persist_store/store.json`` keeps it.
+    """Which generation of which store a night uses, as ``persist_store/store.json`` keeps one for each kind.
 
     Attributes:
         private: Whether it lies inside the run's folder.
@@ -66,19 +68,32 @@ class StoreReference:
         return GenerationStore.of(run.path if self.private else run.root, self.session, self.kind)
 
 
-def reference_of(stored: StageResult) -> StoreReference:
-    """The store reference that stage ``persist_store`` wrote.
+def references_of(stored: StageResult) -> tuple[StoreReference, ...]:
+    """The store references that stage ``persist_store`` wrote, one per kind; older runs have a single one.
 
     Raises:
-        StoreError: The file is not one.
+        StoreError: The file holds none.
     """
     path = stored.path / "store.json"
     try:
-        return StoreReference(**read_json(path))
-    except TypeError as error:
+        written = read_json(path)
+        return tuple(StoreReference(**reference) for reference in written.get("stores", [written]))
+    except (TypeError, AttributeError) as error:
         raise StoreError(
-            f"{path}: expected a reference to a store generation ({error}); run persist_store again"
+            f"{path}: expected references to store generations ({error}); run persist_store again"
         ) from None
+
+
+def reference_of(stored: StageResult, kind: str = KIND) -> StoreReference:
+    """The reference of one kind of store that stage ``persist_store`` wrote.
+
+    Raises:
+        StoreError: The night has no store of that kind.
+    """
+    found = {reference.kind: reference for reference in references_of(stored)}
+    if kind not in found:
+        raise StoreError(f"{stored.path / 'store.json'}: no {kind} store; this night has: {', '.join(found)}")
+    return found[kind]
 
 
 class _Pinned(GenerationStore):
@@ -92,33 +107,46 @@ class _Pinned(GenerationStore):
         return self.generation(self._number, verify)
 
 
-def open_store(run: RunFolder, stored: StageResult, config: StoreConfig, encoder: SentenceEncoder) -> EpisodicStore:
-    """The store as stage ``persist_store`` of this run left it.
+def open_stores(
+    run: RunFolder, stored: StageResult, config: StoreConfig, encoder: SentenceEncoder
+) -> tuple[EpisodicStore, ...]:
+    """Every store as stage ``persist_store`` of this run left it; arguments and errors as of `open_store`."""
+    kinds = [reference.kind for reference in references_of(stored)]
+    return tuple(open_store(run, stored, config, encoder, kind) for kind in kinds)
+
+
+def open_store(
+    run: RunFolder, stored: StageResult, config: StoreConfig, encoder: SentenceEncoder, kind: str = KIND
+) -> EpisodicStore:
+    """The store of one kind as stage ``persist_store`` of this run left it.
 
     Args:
         run: The run.
         stored: Result of ``persist_store``.
         config: Section ``store``.
         encoder: Who will make the queries.
+        kind: Of the store.
 
     Raises:
         StoreError: It was written by another encoder.
         ArtifactError: A file is missing or damaged.
     """
-    reference = reference_of(stored)
+    reference = reference_of(stored, kind)
     pinned = _Pinned(reference.store(run).folder, reference.generation)
-    return load(pinned, reference.session, config, identity_of(encoder))
+    return load(pinned, reference.session, config, identity_of(encoder), kind)
 
 
-def store_before(run: RunFolder, config: ConsolidationConfig, encoder: SentenceEncoder) -> EpisodicStore:
-    """The store as the night finds it: empty for a fresh run, the session's newest generation for a continuing one.
+def store_before(
+    run: RunFolder, config: ConsolidationConfig, encoder: SentenceEncoder, kind: str = KIND
+) -> EpisodicStore:
+    """The store of a kind as the night finds it: empty for a fresh run, else the session's newest generation.
 
     Raises:
         StoreError: It was written by another encoder.
     """
     if config.fresh:
-        return EpisodicStore(session_of(config), config.store, identity_of(encoder))
-    return load(generations_of(run, config), session_of(config), config.store, identity_of(encoder))
+        return store_class(kind)(session_of(config), config.store, identity_of(encoder))
+    return load(generations_of(run, config, kind), session_of(config), config.store, identity_of(encoder), kind)
 
 
 def publish_store(
@@ -158,6 +186,12 @@ def session_facts(generations: GenerationStore) -> tuple[Fact, ...]:
     if generation is None or f"{FACTS}.parquet" not in names:
         return ()
     return facts_of(generation.table(FACTS), generation.table(QUESTIONS))
+
+
+def written_kinds(root: Path, session: str) -> tuple[str, ...]:
+    """The kinds of which a session below an artifact root has a store."""
+    stores = {kind: GenerationStore.of(root, session, kind) for kind in store_kinds()}
+    return tuple(kind for kind, generations in stores.items() if generations.current(verify=False) is not None)
 
 
 def merge_facts(old: tuple[Fact, ...], new: tuple[Fact, ...]) -> tuple[Fact, ...]:

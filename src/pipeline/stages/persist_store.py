@@ -1,7 +1,8 @@
-"""Stage ``persist_store``: the candidates become part of a new store generation.
+"""Stage ``persist_store``: the candidates become part of a new generation of the store of their kind.
 
 A continuing night first folds in what earlier nights reported (usage, probe outcomes), each run once, and lets one
-night of decay pass. Writes ``store.json``, the reference to the generation; the generation lies in ``memory/``.
+night of decay pass, in every kind of store that the session has. Writes ``store.json``, the references to the
+generations; the generations lie in ``memory/``.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ from pipeline.stages.memory import (
     session_facts,
     session_of,
     store_before,
+    written_kinds,
 )
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
+from pipeline.stages.teach import candidates_table, facts_by_kind
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, from_table
 from pipeline.stores.episodic import EpisodicStore
@@ -54,21 +57,44 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
     with opened(run, config, "persist_store", inputs) as stage:
         if stage.hit:
             return stage.result
-        generations = generations_of(run, config)
-        with generations.writing():
-            written_for = f"{run.run_id} {inputs['teach'].digest} {code_version()}"
-            written = _written_before(generations, written_for)
-            if written is None:
-                progress.phase("writing the generation")
-                store = store_before(run, config, SentenceEncoder(config.encoder))
-                told = _take_in(run, config, inputs["teach"], store)
-                facts = _all_facts(config, inputs["teach"], generations)
-                origin = {"written_for": written_for, "told": told}
-                written = publish_store(store, generations, facts, run.config_hash, origin)
-        reference = StoreReference(config.fresh, session_of(config), written.number, written.manifest.digest)
-        stage.write_json("store.json", asdict(reference))
-        stage.metrics = {**written.metadata["told"], **_size(written)}
+        suite = read_suite(inputs["teach"].path)
+        facts = facts_by_kind((*suite.taught, *suite.distractors))
+        known = () if config.fresh else written_kinds(run.root, session_of(config))
+        encoder = SentenceEncoder(config.encoder)
+        progress.phase("writing the generations")
+        written = {
+            kind: _written(run, config, inputs["teach"], tuple(facts.get(kind, ())), encoder, kind)
+            for kind in dict.fromkeys((*facts, *known))
+        }
+        references = [
+            StoreReference(config.fresh, session_of(config), generation.number, generation.manifest.digest, kind)
+            for kind, generation in written.items()
+        ]
+        stage.write_json("store.json", {"stores": [asdict(reference) for reference in references]})
+        stage.metrics = _all_metrics({kind: g.metadata["told"] | _size(g) for kind, g in written.items()})
     return stage.result
+
+
+def _written(
+    run: RunFolder,
+    config: ConsolidationConfig,
+    taught: StageResult,
+    facts: tuple[Fact, ...],
+    encoder: SentenceEncoder,
+    kind: str,
+) -> Generation:
+    """The next generation of one kind, or the one that an earlier attempt of this very stage published."""
+    generations = generations_of(run, config, kind)
+    with generations.writing():
+        written_for = f"{run.run_id} {taught.digest} {code_version()}"
+        written = _written_before(generations, written_for)
+        if written is None:
+            store = store_before(run, config, encoder, kind)
+            told = _take_in(run, config, taught, store)
+            before = () if config.fresh else session_facts(generations)
+            origin = {"written_for": written_for, "told": told}
+            written = publish_store(store, generations, merge_facts(before, facts), run.config_hash, origin)
+    return written
 
 
 def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, store: EpisodicStore) -> dict[str, Any]:
@@ -77,17 +103,11 @@ def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, s
     if not config.fresh:
         store.decay()
     pruned = store.prune()
-    candidates = from_table(read_table(taught.path / "candidates.parquet", EPISODE_SCHEMA), store.expansion)
+    lived = taught.path / f"{candidates_table(store.kind)}.parquet"
+    candidates = from_table(read_table(lived, EPISODE_SCHEMA), store.expansion) if lived.exists() else store.nothing
     report = store.write(candidates, enforce=config.gate.enforce)
     counts = {name: len(ids) for name, ids in asdict(report).items()}
     return {**counts, "pruned": len(pruned), "folded": len(folded), "night": store.night}
-
-
-def _all_facts(config: ConsolidationConfig, taught: StageResult, generations: GenerationStore) -> tuple[Fact, ...]:
-    """The facts of the suite, after those that the session held before."""
-    suite = read_suite(taught.path)
-    before = () if config.fresh else session_facts(generations)
-    return merge_facts(before, (*suite.taught, *suite.distractors))
 
 
 def _fold(run: RunFolder, config: ConsolidationConfig, store: EpisodicStore) -> list[str]:
@@ -116,6 +136,18 @@ def _written_before(generations: GenerationStore, written_for: str) -> Generatio
         if found.metadata.get("written_for") == written_for:
             return found
     return None
+
+
+def _all_metrics(by_kind: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Counts and sizes of all kinds together; nights and folded runs are the same for each. ``kinds`` tells them apart.
+
+    ``generation`` and ``schema`` are those of the first kind.
+    """
+    first, *others = by_kind.values()
+    shared = ("night", "folded", "generation", "schema")
+    summed = {name: first[name] + sum(other[name] for other in others) for name in first if name not in shared}
+    own = {kind: {name: told[name] for name in ("rows", "bytes", "generation")} for kind, told in by_kind.items()}
+    return first | summed | {"kinds": own}
 
 
 def _size(generation: Generation) -> dict[str, Any]:

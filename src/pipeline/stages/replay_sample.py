@@ -1,4 +1,4 @@
-"""Stage ``replay_sample``: draw from the store what sleep replays this night.
+"""Stage ``replay_sample``: draw from the stores what sleep replays this night.
 
 Writes ``replay`` (schema replay/1): which episode in which order, with its weight.
 """
@@ -10,10 +10,10 @@ from pipeline.config import ConsolidationConfig
 from pipeline.errors import StoreError
 from pipeline.progress import Progress
 from pipeline.replay.sample import REPLAY_SCHEMA, sample
-from pipeline.stages.memory import reference_of
+from pipeline.stages.memory import references_of
 from pipeline.stages.registry import opened
 from pipeline.stores.episode import EPISODE_SCHEMA
-from pipeline.stores.persistence import KIND
+from pipeline.stores.registry import store_class
 
 
 def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -26,21 +26,27 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         progress: Reports parts of the work.
 
     Raises:
-        StoreError: The store holds nothing that sleep may replay.
+        StoreError: The stores hold nothing that sleep may replay.
     """
     with opened(run, config, "replay_sample", inputs) as stage:
         if stage.hit:
             return stage.result
         progress.phase("drawing")
-        reference = reference_of(inputs["persist_store"])
-        generation = reference.store(run).generation(reference.generation)
-        rows = generation.table("episodes", EPISODE_SCHEMA)
-        replay, metrics = sample({KIND: rows}, config.replay, config.seed, int(generation.metadata["night"]))
+        references = references_of(inputs["persist_store"])
+        written = {ref.kind: ref.store(run).generation(ref.generation) for ref in references}
+        rows = {
+            kind: store_class(kind).replayable(generation.table("episodes", EPISODE_SCHEMA))
+            for kind, generation in written.items()
+        }
+        size = sum(table.num_rows for table in rows.values())
+        night = max(int(generation.metadata["night"]) for generation in written.values())  # as the oldest store counts
+        replay, metrics = sample(rows, config.replay, config.seed, night)
         if not replay.num_rows:
+            session = references[0].session
             raise StoreError(
-                f"the store of session {reference.session!r} holds {rows.num_rows} episodes, none of which sleep may "
-                "replay; teach it first: engram teach FILE --session " + reference.session
+                f"the store of session {session!r} holds {size} episodes, none of which sleep may "
+                "replay; teach it first: engram teach FILE --session " + session
             )
         stage.write_table("replay", replay, REPLAY_SCHEMA)
-        stage.metrics = {**metrics, "store_size": rows.num_rows, "night": int(generation.metadata["night"])}
+        stage.metrics = {**metrics, "store_size": size, "night": night}
     return stage.result

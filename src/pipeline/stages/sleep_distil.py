@@ -13,7 +13,7 @@ from pipeline.config import ConsolidationConfig
 from pipeline.progress import Progress
 from pipeline.replay.sample import REPLAY_SCHEMA
 from pipeline.stages.feedback import write_feedback
-from pipeline.stages.memory import open_store
+from pipeline.stages.memory import open_stores
 from pipeline.stages.registry import opened
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import Episode, forms_of
@@ -48,13 +48,13 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         from pipeline.language.targets import Rehearsal, build_targets, count_kinds, teacher_share
 
         encoder = SentenceEncoder(config.encoder)
-        store = open_store(run, inputs["persist_store"], config.store, encoder)
+        stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         replay = read_table(inputs["replay_sample"].path / "replay.parquet", REPLAY_SCHEMA)
         replayed = dict.fromkeys(replay.column("episode_id").to_pylist())
-        episodes = {row.episode_id: row for row in store.episodes.rows}
+        episodes = {row.episode_id: row for store in stores for row in store.episodes.rows}
         facts = [replayed_fact(episodes[name]) for name in replayed]
-        donors = sorted({row.subject for row in store.episodes.rows if row.subject})
-        retriever = StoreRetriever(store, encoder)
+        donors = sorted({row.subject for row in episodes.values() if row.subject})
+        retriever = StoreRetriever(stores, encoder)
         progress.phase("loading the model")
         lm = load_model(config.model)
         rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer

@@ -1,13 +1,14 @@
 """Stage ``teach``: from the experiences of one wake session to candidate episodes with their gate scores.
 
-Reads the suite, or the facts of the session's store. Writes ``suite``, ``facts``, ``questions-train``, ``-probe``,
-``-test``, ``candidates`` (schema episodes/1, no test question in it) and ``gate`` (gate/1).
+Reads the suite, or the facts of the session's stores. Writes ``suite``, ``facts``, ``questions-train``, ``-probe``,
+``-test``, ``gate`` (gate/1), and for every kind of store that takes something in its candidates (schema episodes/1, no
+test question in them): ``candidates`` for the episodic one, ``candidates-<kind>`` for any other.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,18 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config import ConsolidationConfig, GateConfig, ModelConfig
-from pipeline.errors import StoreError
+from pipeline.errors import DataError, StoreError
 from pipeline.progress import Progress
-from pipeline.stages.memory import generations_of, session_facts, session_of, store_before
+from pipeline.stages.memory import generations_of, session_facts, session_of, store_before, written_kinds
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import write_suite
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of, to_table
 from pipeline.stores.episodic import EpisodicStore
-from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, decisions_table, judge
+from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, Surprise, decisions_table
+from pipeline.stores.persistence import KIND
 from pipeline.suites.registry import build_suite
 from pipeline.suites.types import Fact, Suite
-
-Surprise = Callable[[Sequence[str]], NDArray[np.float64]]
-"""Mean surprise of each text under the frozen model, nats per token."""
 
 
 def run(
@@ -57,15 +56,16 @@ def run(
         progress.phase("building the suite")
         suite = suite_of_night(run, config)
         encoder = SentenceEncoder(config.encoder)
-        store = store_before(run, config, encoder)
-        facts = (*suite.taught, *suite.distractors)
-        progress.phase("surprise and novelty", len(facts))
-        judged, decisions = judge_facts(
-            facts, store, encoder, surprise or model_surprise(config.model), config.gate, f"suite:{suite.name}"
-        )
-        progress.advance(len(facts))
+        judge, decisions = surprise or model_surprise(config.model), []
+        facts = facts_by_kind((*suite.taught, *suite.distractors))
+        progress.phase("surprise and novelty", sum(map(len, facts.values())))
         write_suite(stage, suite)
-        stage.write_table("candidates", to_table(judged), EPISODE_SCHEMA)
+        for kind, lived in facts.items():
+            store = store_before(run, config, encoder, kind)
+            judged, decided = judge_facts(lived, store, encoder, judge, config.gate, f"suite:{suite.name}")
+            stage.write_table(candidates_table(kind), to_table(judged), EPISODE_SCHEMA)
+            decisions += decided
+            progress.advance(len(lived))
         stage.write_table("gate", decisions_table(decisions), GATE_SCHEMA)
         stage.metrics = {"suite": _suite_metrics(suite, decisions), "gates": gate_metrics(decisions)}
     return stage.result
@@ -78,14 +78,38 @@ def suite_of_night(run: RunFolder, config: ConsolidationConfig) -> Suite:
         return build_suite(config.suite, seed)
     from pipeline.suites.facts import suite_of_facts
 
-    facts = session_facts(generations_of(run, config))
+    session = session_of(config)
+    kinds = written_kinds(run.root, session)
+    facts = [fact for kind in kinds for fact in session_facts(generations_of(run, config, kind))]
     if not facts:
-        session = session_of(config)
         raise StoreError(
             f"the store of session {session!r} is empty, so there is nothing to consolidate; "
             f"teach it first: engram teach FILE --session {session}"
         )
     return suite_of_facts(facts, seed)
+
+
+def facts_by_kind(facts: Sequence[Fact]) -> dict[str, list[Fact]]:
+    """Facts by the kind of store that takes them in, both in their order.
+
+    Raises:
+        DataError: One id stands for facts of two kinds, between which feedback could not tell.
+    """
+    found: dict[str, list[Fact]] = {}
+    kinds: dict[str, str] = {}
+    for fact in facts:
+        if kinds.setdefault(fact.id, fact.kind) != fact.kind:
+            raise DataError(
+                f"id {fact.id!r} stands for a fact of kind {kinds[fact.id]} and for one of kind {fact.kind}; "
+                "give each fact its own id"
+            )
+        found.setdefault(fact.kind, []).append(fact)
+    return found
+
+
+def candidates_table(kind: str) -> str:
+    """Name of the table with the candidates of one kind of store."""
+    return "candidates" if kind == KIND else f"candidates-{kind}"
 
 
 def judge_facts(
@@ -96,7 +120,7 @@ def judge_facts(
     config: GateConfig,
     source: str,
 ) -> tuple[Episodes, list[GateDecision]]:
-    """Pass facts through the write gate of a store, in their order.
+    """Pass facts of one kind through the write gate of their store, in their order.
 
     Args:
         facts: Experiences as lived.
@@ -111,7 +135,7 @@ def judge_facts(
     """
     rows = [episode_of(fact, source=source, created=len(store) + step) for step, fact in enumerate(facts)]
     texts = [fact.text for fact in facts]
-    return judge(store.candidates(rows, encoder.encode(texts)), surprise(texts), store.episodes, config)
+    return store.judge(store.candidates(rows, encoder.encode(texts)), surprise, config)
 
 
 def model_surprise(config: ModelConfig) -> Surprise:

@@ -46,6 +46,7 @@ class Episode:
         stage: Step on the ladder of spaced replay.
         due: First night in which it is due again.
         passes: Probe questions passed with the memory off; 0 means not consolidated yet.
+        details: What a store of relations or places reads beside the text, as JSON; empty for an event.
     """
 
     episode_id: str
@@ -70,6 +71,7 @@ class Episode:
     stage: int = 0
     due: int = 0
     passes: int = 0
+    details: str = ""
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -145,6 +147,7 @@ def episode_of(fact: Fact, *, source: str, created: int, session: str | None = N
     """
     forms = _forms_json(fact)
     learnt = [fact.text, fact.subject, fact.relation, fact.reward, fact.pin, fact.consolidate, forms]
+    learnt += [fact.details] if fact.details else []  # events keep the digest that they had before there were details
     return Episode(
         episode_id=fact.id,
         session=session or fact.session,
@@ -158,6 +161,7 @@ def episode_of(fact: Fact, *, source: str, created: int, session: str | None = N
         pin=fact.pin,
         consolidate=fact.consolidate,
         forms=forms,
+        details=fact.details,
     )
 
 
@@ -188,6 +192,7 @@ def _forms_json(fact: Fact) -> str:
 
 _COLUMN_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 _COLUMNS = {field.name: _COLUMN_TYPES[str(field.type)] for field in fields(Episode)}
+_LATER = frozenset({"details"})  # columns that older files lack; their rows take the default
 
 
 def to_table(episodes: Episodes) -> pa.Table:
@@ -204,15 +209,17 @@ def to_table(episodes: Episodes) -> pa.Table:
 def from_table(table: pa.Table, expansion: Expansion) -> Episodes:
     """Reads :func:`to_table` back; codes of another width are made anew from the dense keys.
 
+    A table written before events had details opens too; its rows have none.
+
     Raises:
         StoreError: A column is missing, or keys have another length than the encoder's vectors.
     """
-    missing = sorted({*_COLUMNS, "key", "code", "activity"} - set(table.column_names))
+    missing = sorted({*_COLUMNS, "key", "code", "activity"} - _LATER - set(table.column_names))
     if missing:
         raise StoreError(f"episodes table: expected schema {EPISODE_SCHEMA}, column(s) {', '.join(missing)} missing")
     if table.num_rows == 0:
         return Episodes.empty(expansion)
-    values = {name: table.column(name).to_pylist() for name in _COLUMNS}
+    values = {name: table.column(name).to_pylist() for name in _COLUMNS if name in table.column_names}
     rows = tuple(Episode(**dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True))
     keys = _matrix(table, "key").astype(np.float32)
     if keys.shape[1] != expansion.dimension:

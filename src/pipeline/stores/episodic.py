@@ -12,80 +12,38 @@ cue's; the exact cosine of the dense vectors then ranks them. A store of at most
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
+from typing import ClassVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.config import StoreConfig
+from pipeline.config import GateConfig, StoreConfig
 from pipeline.errors import StoreError
+from pipeline.evaluation.types import Memory
 from pipeline.stores import hopfield, upkeep
 from pipeline.stores.episode import Episode, Episodes
+from pipeline.stores.gate import GateDecision, Surprise, judge
+from pipeline.stores.outcomes import Completion, Counters, EncoderIdentity, Recollection, WriteReport
+from pipeline.stores.registry import register_store
 from pipeline.stores.sparse import Expansion, InvertedIndex, largest
 
 
-@dataclass(frozen=True)
-class EncoderIdentity:
-    """Which encoder made the keys: its name, the SHA-256 of its weights (hex), and the length of its vectors."""
-
-    name: str
-    digest: str
-    dimension: int
-
-
-@dataclass
-class Counters:
-    """What happened to a store since it was founded; saved with it.
-
-    ``recalls`` counts queries, ``hits`` those that a retriever judged answered.
-    """
-
-    writes: int = 0
-    reused: int = 0
-    replaced: int = 0
-    refused: int = 0
-    recalls: int = 0
-    hits: int = 0
-    pruned: int = 0
-    forgotten: int = 0
-
-
-@dataclass(frozen=True)
-class WriteReport:
-    """Ids by what became of them; ``evicted`` made room when the store was full."""
-
-    written: tuple[str, ...]
-    reused: tuple[str, ...]
-    replaced: tuple[str, ...]
-    refused: tuple[str, ...]
-    evicted: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Recollection:
-    """One recalled episode and the cosine of its key to the query."""
-
-    episode: Episode
-    score: float
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A completed cue: the dense unit vector, the episode with the largest share in it, and that share."""
-
-    vector: NDArray[np.float32]
-    episode: Episode
-    share: float
-
-
+@register_store("episodic")
 class EpisodicStore:
     """Episodes of one named store, in memory; `pipeline.stores.persistence` saves and loads it.
+
+    Every other kind of store builds on it: writing, decay, pruning, feedback, `forget` and files are the same; a kind
+    has a gate (`judge`), a recall that reaches the model as text (`recollect`), and a say in what sleep may replay.
 
     Args:
         session: Name of the store; single episodes may carry other session names.
         config: Sparse code, completion, decay, capacity.
         encoder: Who makes its keys.
     """
+
+    kind: ClassVar[str] = "episodic"
 
     def __init__(self, session: str, config: StoreConfig, encoder: EncoderIdentity) -> None:
         self.session = session
@@ -112,6 +70,11 @@ class EpisodicStore:
         self._index = None
 
     @property
+    def nothing(self) -> Episodes:
+        """No candidates: what a night brings that taught this store nothing."""
+        return Episodes.empty(self.expansion)
+
+    @property
     def counts(self) -> dict[str, int]:
         """The counters by name."""
         return asdict(self.counters)
@@ -123,6 +86,21 @@ class EpisodicStore:
     def candidates(self, rows: Sequence[Episode], vectors: NDArray[np.float32]) -> Episodes:
         """``rows`` with this store's keys for their dense ``vectors`` of shape (n, dimension); writes nothing."""
         return Episodes.of(rows, self._checked(vectors), self.expansion)
+
+    def judge(
+        self, candidates: Episodes, surprise: Surprise, config: GateConfig
+    ) -> tuple[Episodes, list[GateDecision]]:
+        """Pass candidates through this kind's write gate, in their order; nothing is written.
+
+        Args:
+            candidates: Events of one wake session with keys and codes.
+            surprise: Of the frozen model; a gate that does not weigh it never calls it.
+            config: Section ``gate``.
+
+        Returns:
+            The candidates with scores, verdicts and salience, and the decisions, both in the order given.
+        """
+        return judge(candidates, surprise([row.text for row in candidates.rows]), self.episodes, config)
 
     def write(self, candidates: Episodes, *, enforce: bool) -> WriteReport:
         """Takes in judged candidates, idempotently by (session, id, digest).
@@ -182,6 +160,24 @@ class EpisodicStore:
             best = largest(scores, k)
             found.append([Recollection(self._episodes.rows[near[i]], float(scores[i])) for i in best])
         return found
+
+    def recollect(self, queries: Sequence[str], vectors: NDArray[np.float32], k: int) -> list[list[Memory]]:
+        """What this store has to say to each query, as text, best first.
+
+        Args:
+            queries: In plain words.
+            vectors: The same queries encoded, shape (m, dimension).
+            k: Memories per query, at least 1.
+
+        Raises:
+            StoreError: As :meth:`recall`.
+        """
+        return [[Memory(r.episode.text, r.episode.episode_id, r.score) for r in row] for row in self.recall(vectors, k)]
+
+    @classmethod
+    def replayable(cls, rows: pa.Table) -> pa.Table:
+        """The table ``episodes`` as replay shall see it; a kind clears ``consolidate`` where a row is outdated."""
+        return rows
 
     def complete(self, cue: NDArray[np.float32]) -> Completion:
         """Completes a partial or noisy dense cue of shape (dimension,) by one Hopfield step.
@@ -276,7 +272,7 @@ class EpisodicStore:
     def _refuse_empty(self) -> None:
         if not len(self):
             raise StoreError(
-                f"the episodic store of session {self.session!r} is empty, so nothing can be recalled; "
+                f"the {self.kind} store of session {self.session!r} is empty, so nothing can be recalled; "
                 f"teach it first: engram teach FILE --session {self.session}"
             )
 

@@ -14,7 +14,7 @@ are .6 novel or more, a reworded copy about .2, an exact copy 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -31,6 +31,8 @@ SURPRISE_CONTEXT = "Fish live in water. She drank a cup of tea. Grass is green. 
 surprising twice as well (d' 5.3) as the bare event does (d' 2.7), because it shows that plain sentences are due."""
 
 GATE_SCHEMA = "gate/1"
+Surprise = Callable[[Sequence[str]], NDArray[np.float64]]
+"""Mean surprise of each text under the frozen model, nats per token."""
 _DUPLICATE = 0.05  # novelty below which a refused event is called a duplicate
 _PREDICTABLE = 0.5  # surprise below which a refused event is called predictable
 
@@ -51,6 +53,8 @@ class GateDecision:
         accepted: Whether S exceeds the threshold.
         reason: ``novel``, ``rewarded``, ``pinned``; or ``duplicate``, ``predictable``, ``weak``.
         nearest: Id of the most similar episode kept before; empty when there is none.
+        kind: The store whose gate it was; parts of the score that its gate does not weigh are 0.
+        parts: JSON of what else its gate weighed, by name; empty where the fields above are all.
     """
 
     session: str
@@ -64,6 +68,8 @@ class GateDecision:
     accepted: bool
     reason: str
     nearest: str
+    kind: str = "episodic"
+    parts: str = ""
 
 
 def squash_surprise(nats: NDArray[np.float64], config: GateConfig) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Episodic stores on disk: one generation per change, opened again in any process.
+"""Stores of every kind on disk: one generation per change, opened again in any process.
 
 A generation is a folder with one table; the manifest that names it carries :func:`metadata_of`:
 
-    memory/<session>/episodic/gen-000007/episodes.parquet
+    memory/<session>/<kind>/gen-000007/episodes.parquet
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from pipeline.artifacts import Generation, GenerationStore
 from pipeline.config import StoreConfig
 from pipeline.errors import StoreError
 from pipeline.stores.episode import EPISODE_SCHEMA, from_table, to_table
-from pipeline.stores.episodic import Counters, EncoderIdentity, EpisodicStore
+from pipeline.stores.episodic import EpisodicStore
+from pipeline.stores.outcomes import Counters, EncoderIdentity
+from pipeline.stores.registry import store_class
 
-KIND = "episodic"
+KIND = EpisodicStore.kind
 STORE_VERSION = 1
 
 
@@ -35,7 +37,9 @@ def save(store: EpisodicStore, generations: GenerationStore, *, config_hash: str
     )
 
 
-def load(generations: GenerationStore, session: str, config: StoreConfig, encoder: EncoderIdentity) -> EpisodicStore:
+def load(
+    generations: GenerationStore, session: str, config: StoreConfig, encoder: EncoderIdentity, kind: str = KIND
+) -> EpisodicStore:
     """Opens the current generation; an empty store where nothing was published.
 
     Args:
@@ -43,13 +47,14 @@ def load(generations: GenerationStore, session: str, config: StoreConfig, encode
         session: Name of the store.
         config: May differ from the writer's; codes are then made anew from the dense keys.
         encoder: Who will make the queries.
+        kind: Of the store; decides its class.
 
     Raises:
         StoreError: The store was written by another encoder, another session or a newer program.
         ArtifactError: A file is missing or damaged.
     """
     generation = generations.current()
-    store = EpisodicStore(session, config, encoder)
+    store = store_class(kind)(session, config, encoder)
     if generation is None:
         return store
     metadata = generation.metadata
@@ -67,7 +72,7 @@ def metadata_of(store: EpisodicStore) -> dict[str, Any]:
     """What stands in the manifest beside the table: version, encoder, code, night, counters, folded runs."""
     return {
         "store_version": STORE_VERSION,
-        "kind": KIND,
+        "kind": store.kind,
         "session": store.session,
         "encoder": asdict(store.encoder),
         "code": _code_of(store),
@@ -86,9 +91,9 @@ def _check(metadata: dict[str, Any], store: EpisodicStore, where: str) -> None:
     version = metadata.get("store_version")
     if version != STORE_VERSION:
         raise StoreError(f"{where}: expected store version {STORE_VERSION}, found {version!r}; use the newer program")
-    if metadata["kind"] != KIND or metadata["session"] != store.session:
+    if metadata["kind"] != store.kind or metadata["session"] != store.session:
         raise StoreError(
-            f"{where}: expected the {KIND} store of session {store.session!r}, "
+            f"{where}: expected the {store.kind} store of session {store.session!r}, "
             f"found the {metadata['kind']} store of {metadata['session']!r}"
         )
     written = metadata["encoder"]

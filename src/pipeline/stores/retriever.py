@@ -1,4 +1,4 @@
-"""Retrieval for memory-ON prompts: questions in, stored texts out, with counters.
+"""Retrieval for memory-ON prompts: questions in, stored texts out, with counters, from one store or several.
 
 Both classes implement `pipeline.evaluation.types.Retriever`.
 """
@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import StoreError
 from pipeline.evaluation.types import Memory
 from pipeline.stores.episodic import EpisodicStore
 
@@ -25,13 +26,14 @@ class TextEncoder(Protocol):
 
 
 class StoreRetriever:
-    """Asks an episodic store, and counts requests, hits and how often each episode was the best answer.
+    """Asks one store or several, and counts requests, hits and how often each episode was the best answer.
 
     Args:
-        store: What was taught.
+        stores: What was taught. The memories of several stores are ranked by score; an empty store is passed over
+            where another one holds something.
         encoder: Must be the one that made the store's keys; :func:`pipeline.stores.persistence.load` checks that.
         expected: Episode id that answers a query, where it is known. A query found in it is a hit when that episode
-            comes first.
+            is the first memory or part of it.
         hit_score: Any other query is a hit when its best cosine reaches this value. With all-MiniLM-L6-v2, questions
             about stored events reach .31 or more, general questions that no event answers .29 at most; questions
             about unknown people lie between (median .40), so such a hit means "related", not "right".
@@ -39,12 +41,12 @@ class StoreRetriever:
 
     def __init__(
         self,
-        store: EpisodicStore,
+        stores: EpisodicStore | Sequence[EpisodicStore],
         encoder: TextEncoder,
         expected: Mapping[str, str] | None = None,
         hit_score: float = 0.3,
     ) -> None:
-        self._store = store
+        self._stores = (stores,) if isinstance(stores, EpisodicStore) else tuple(stores)
         self._encoder = encoder
         self._expected = dict(expected or {})
         self._hit_score = hit_score
@@ -71,20 +73,30 @@ class StoreRetriever:
         """For each query the ``k`` most similar memories, best first.
 
         Raises:
-            StoreError: The store is empty.
+            StoreError: Every store is empty, or there is none.
         """
-        recalled = self._store.recall(self._encoder.encode(queries), k)
-        found = [[Memory(r.episode.text, r.episode.episode_id, r.score) for r in row] for row in recalled]
-        hits = [memories[0] for query, memories in zip(queries, found, strict=True) if self._is_hit(query, memories[0])]
+        vectors = self._encoder.encode(queries)
+        holding = [store for store in self._stores if len(store)] or list(self._stores[:1])
+        if not holding:
+            raise StoreError("there is no store to ask; run persist_store first")
+        told = [store.recollect(queries, vectors, k) for store in holding]
+        found: list[list[Memory]] = []
+        for query, *offers in zip(queries, *told, strict=True):
+            ranked = sorted(
+                ((memory, store) for store, offer in zip(holding, offers, strict=True) for memory in offer),
+                key=lambda pair: -pair[0].score,  # stable: equal scores keep the order of the stores
+            )[:k]
+            found.append([memory for memory, _ in ranked])
+            if ranked and self._is_hit(query, ranked[0][0]):
+                self._hits += 1
+                self._usage.update(ranked[0][0].episodes)
+                ranked[0][1].count_hits(1)
         self._requests += len(queries)
-        self._hits += len(hits)
-        self._usage.update(memory.episode_id for memory in hits)
-        self._store.count_hits(len(hits))
         return found
 
     def _is_hit(self, query: str, best: Memory) -> bool:
         if query in self._expected:
-            return self._expected[query] == best.episode_id
+            return self._expected[query] in best.episodes
         return best.score >= self._hit_score
 
 

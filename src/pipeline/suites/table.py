@@ -27,9 +27,11 @@ FACTS = pa.schema(
         ("pin", pa.bool_()),
         ("consolidate", pa.bool_()),
         ("statements", pa.list_(pa.string())),
+        ("kind", pa.string()),
+        ("details", pa.string()),
     ]
 )
-"""Schema ``facts/1``."""
+"""Schema ``facts/1``; files from before there were kinds lack the last two columns."""
 
 QUESTIONS = pa.schema(
     [

@@ -7,6 +7,8 @@ from typing import Literal
 
 Split = Literal["train", "probe", "test"]
 Style = Literal["question", "cloze", "request", "statement"]
+Kind = Literal["episodic", "relational", "spatial"]
+"""Which memory a fact belongs to."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Fact:
         consolidate: False for distractors, which the store holds and sleep never trains.
         statements: Declarative rewrites that training may use beside the questions.
         questions: All splits.
+        kind: The memory that takes it in.
+        details: What that memory reads of it beside the text, as JSON; empty where the text is all there is.
     """
 
     id: str
@@ -65,6 +69,8 @@ class Fact:
     consolidate: bool = True
     statements: tuple[str, ...] = ()
     questions: tuple[Question, ...] = ()
+    kind: Kind = "episodic"
+    details: str = ""
 
     def asked(self, split: Split) -> tuple[Question, ...]:
         """The questions of one split, in their order."""
