@@ -14,6 +14,7 @@ from typing import Any, Literal
 from prefect import flow
 
 from pipeline.progress import Quiet, Terminal
+from pipeline.stages.month import nights_before
 from pipeline.stages.night import Night, begin
 from tasks.evaluate import evaluate
 from tasks.lora_train import lora_train
@@ -49,7 +50,13 @@ def by_morning(call: Call, *night: Result) -> Result:
 
 
 def run_inline(night: Night, shown: Terminal | Quiet) -> Result:
-    """The whole night in this process, as plain functions; what ``engram run`` does."""
+    """The whole night in this process, as plain functions; what ``engram run`` does. Of a month, every night."""
+    for earlier in nights_before(night):
+        _one_inline(earlier, shown)
+    return _one_inline(night, shown)
+
+
+def _one_inline(night: Night, shown: Terminal | Quiet) -> Result:
     call = inline(night.run, shown)
     day = by_day(call)
     return by_morning(call, *day, *asleep(call, *day))
@@ -87,9 +94,15 @@ def consolidation(
     """
     settings = [*(overrides or []), f"placement={placement}"]
     with begin(f"consolidation/{deployment}", settings, run_id=run_id, start=from_stage) as night:
-        path = str(night.run.path)
-        call = through_prefect(path)
-        day = by_day(call)
-        slept = on_cuda_worker(night.run, *day) if placement == "workers" else gpu_stages(path, list(day))
-        by_morning(call, *day, *slept)
+        for earlier in nights_before(night):
+            _one_through_prefect(earlier, placement)
+        _one_through_prefect(night, placement)
         return night.outcome()
+
+
+def _one_through_prefect(night: Night, placement: Literal["inline", "workers"]) -> None:
+    path = str(night.run.path)
+    call = through_prefect(path)
+    day = by_day(call)
+    slept = on_cuda_worker(night.run, *day) if placement == "workers" else gpu_stages(path, list(day))
+    by_morning(call, *day, *slept)

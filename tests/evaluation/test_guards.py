@@ -96,3 +96,13 @@ def test_what_was_not_measured_fails() -> None:
     judged = verdicts(figures, GuardsConfig())
     assert not any(v["passed"] for v in judged)
     assert [v["value"] for v in judged] == [None] * 7 + [0.0, 0.0]
+
+
+def test_continuing_nights_have_two_more_guards() -> None:
+    figures = guard_figures(examine(SUITE, scripted)[2], SUITE, DRIFT | {"kl_previous": 0.03}, 40, 50)
+    judged = {v["name"]: v for v in verdicts(figures, GuardsConfig())}
+    assert not judged["drift.kl_previous"]["passed"] and "retention" not in judged
+    assert {v["name"] for v in verdicts(replace(figures, retention=-0.05), GuardsConfig()) if v["passed"]} >= {
+        "retention"
+    }
+    assert "drift.kl_previous" not in {v["name"] for v in verdicts(replace(figures, kl_previous=None), GuardsConfig())}

@@ -156,3 +156,27 @@ def test_the_rate_rises_to_its_peak_and_falls_to_a_tenth(steps: int, config: Lor
     assert min(rates[top:]) >= 0.1 * peak - 1e-12
     if steps - top > 30:
         assert rates[-1] <= 0.13 * peak
+
+
+@given(old=st.integers(1, 40), new=st.integers(0, 4), ratio=st.floats(0, 2), seed=st.integers(0, 9))
+def test_facts_of_earlier_nights_share_a_budget_that_does_not_grow(old: int, new: int, ratio: float, seed: int) -> None:
+    config = LoraConfig(forms_per_epoch=4, known_ratio=ratio)
+    known = {f"f{i}" for i in range(old)}
+    curriculum, standing = Curriculum(encoded(("question", "train", old + new, 5)), config, seed, known), Standing()
+    asked = Counter(row.row.episode_id for step in curriculum.epoch(0, standing) for row in step)
+    earlier = sum(count for fact, count in asked.items() if fact in known)
+    assert sum(asked.values()) - earlier == 4 * new
+    assert earlier == (min(4 * old, round(ratio * 4 * new)) if new else 4 * old)
+    assert len({row.row.row_id for row in curriculum.to_measure(3)}) == old
+
+
+def test_what_has_slipped_is_rehearsed_first() -> None:
+    rows = encoded(("question", "train", 10, 4), ("statement", "train", 10, 2))
+    known = {f"f{i}" for i in range(8)}
+    curriculum = Curriculum(rows, LoraConfig(forms_per_epoch=4, known_ratio=1.0, evenness=0.01), 1, known)
+    standing = Standing(loss={**dict.fromkeys(known, 0.0), "f5": 2.0, "f8": 1.0, "f9": 1.0})
+    asked = Counter(row.row.row_id for step in curriculum.epoch(0, standing) for row in step)
+    questions = Counter(name.split("/")[2] for name in asked.elements() if name.startswith("question"))
+    assert questions["5"] >= 7 and questions["8"] == questions["9"] == 4
+    told = {name.split("/")[2] for name in asked if name.startswith("statement")}
+    assert told == {"8", "9"}, "what is known is asked for, not told again"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import statistics
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pipeline.language.generation import generate
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import TrainingRow
 from pipeline.language.teacher import top_log_probs
-from pipeline.language.training import Step, Trainer, probe_accuracy
+from pipeline.language.training import Step, Trainer, mean_losses, probe_accuracy
 from tests.language.examples import question_rows, text_row
 
 CONFIG = LoraConfig(
@@ -49,7 +50,9 @@ def rows_of(lm: LanguageModel) -> list[TrainingRow]:
     return [*question_rows(lm), *top_log_probs(lm, general, 5)]
 
 
-def trainer(tiny: LanguageModel, config: LoraConfig = CONFIG, checkpoint: Path | None = None) -> Trainer:
+def trainer(
+    tiny: LanguageModel, config: LoraConfig = CONFIG, checkpoint: Path | None = None, known: Collection[str] = ()
+) -> Trainer:
     """A night that begins, or goes on, in a process of its own."""
     lm = copy.copy(tiny)
     lm.model = copy.deepcopy(tiny.model)
@@ -58,7 +61,7 @@ def trainer(tiny: LanguageModel, config: LoraConfig = CONFIG, checkpoint: Path |
     encoded = encode(lm, rows, config.first_layer)
     run_lower(lm, encoded)
     anchor = CurvatureAnchor(lm, general_moments(lm, encoded, 3))
-    return Trainer(lm, encoded, config, 3, anchor, checkpoint)
+    return Trainer(lm, encoded, config, 3, anchor, checkpoint, known)
 
 
 def weights(night: Trainer) -> dict[str, torch.Tensor]:
@@ -101,6 +104,31 @@ def test_a_killed_night_ends_as_the_uninterrupted_one(
     assert repr(records) == repr(whole.records)  # NaN equals no NaN
     for name, expected in weights(whole).items():
         assert torch.equal(weights(resumed)[name], expected), name
+
+
+def test_a_pass_begins_by_asking_what_became_of_earlier_facts(tiny: LanguageModel, tmp_path: Path) -> None:
+    known = {row.episode_id for row in rows_of(tiny) if row.kind == "question"}
+    config = CONFIG.model_copy(update={"stop_at": 1.0})
+    whole = trainer(tiny, config, known=known)
+    asked = whole.curriculum.to_measure(0)
+    before = mean_losses(whole.lm, whole.encoded, asked)
+    whole._ask_known(0)
+    assert whole.standing.loss == pytest.approx({r.row.episode_id: x for r, x in zip(asked, before, strict=True)})
+    steps = trainer(tiny, config, known=known).run()
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    for stop in (1, whole.steps_per_epoch, whole.steps_per_epoch + 1):
+        checkpoint.unlink(missing_ok=True)
+        with pytest.raises(Killed):
+            trainer(tiny, config, checkpoint, known).run(kill_at(stop))
+        assert repr(trainer(tiny, config, checkpoint, known).run()) == repr(steps), f"killed after step {stop}"
+
+
+def kill_at(stop: int) -> Callable[[Step], None]:
+    def on_step(step: Step) -> None:
+        if step.step == stop:
+            raise Killed
+
+    return on_step
 
 
 def test_the_loss_falls_and_only_the_adapter_moves(tiny: LanguageModel, whole: Trainer) -> None:

@@ -28,7 +28,9 @@ def test_the_parts_are_configured_and_unused_rows_are_no_problem() -> None:
 
 
 def test_an_unknown_policy_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"replay\.policy: expected one of priority, uniform.*'recency'"):
+    with pytest.raises(
+        ConfigError, match=r"replay\.policy: expected one of loss, priority, spaced, uniform.*'recency'"
+    ):
         policy_weights(ROWS, ReplayConfig(policy="recency"))
 
 

@@ -29,6 +29,7 @@ class EvaluationConfig(Section):
     )
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
+    retention_forms: int = Field(2, ge=1, description="test forms asked of every fact of an earlier night")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 
 
@@ -46,6 +47,12 @@ class GuardsConfig(Section):
     post_on_margin: float = Field(0.0, ge=0, le=1, description="EM that post_on may lose against memory_on")
     refusal_max: float = Field(0.5, ge=0, le=1, description="largest share of refusals among probe answers")
     retrieval_min: int = Field(1, ge=0, description="fewest retrieval requests; 0 means that memory was never asked")
+    kl_previous_max: float = Field(
+        0.02, ge=0, description="largest KL(previous champion || post) of a domain, nats per token; continuing nights"
+    )
+    retention_min: float = Field(
+        -0.05, description="smallest change of probe EM on facts of earlier nights; continuing nights"
+    )
     replay_min: int = Field(1, ge=0, description="fewest replayed samples; 0 means that sleep trained on nothing")
 
 

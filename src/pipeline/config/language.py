@@ -40,6 +40,12 @@ class DistilConfig(Section):
     namesakes: float = Field(
         3.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
+    known_forms: int = Field(
+        6, ge=1, description="train questions of a fact that an earlier night consolidated; they rotate by night"
+    )
+    known_namesakes: float = Field(
+        1.0, ge=0, description="variants per train question, on average, about a namesake of such a fact's subject"
+    )
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
     dreams: int = Field(
@@ -74,6 +80,9 @@ class LoraConfig(Section):
     epochs: int = Field(12, ge=1, description="most passes over the replayed facts")
     forms_per_epoch: int = Field(
         4, ge=1, description="train questions per fact and pass, on average; passes rotate through all forms"
+    )
+    known_ratio: float = Field(
+        1.0, ge=0, description="questions about facts of earlier nights per question about tonight's, at most"
     )
     evenness: float = Field(
         0.05, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"

@@ -14,12 +14,20 @@ class SuiteConfig(Section):
 
     name: str = Field("episodic", description="a registered suite: episodic, facts, …")
     n: int = Field(50, ge=1, description="taught facts; sizes share prefixes")
+    skip: int = Field(0, ge=0, description="facts of a generated suite that come before the first one taught")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
     )
     path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
     test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
+
+
+class NightsConfig(Section):
+    """Many nights in one go."""
+
+    count: int = Field(8, ge=1, description="nights")
+    facts: int = Field(50, ge=1, description="facts taught by each, of a generated suite")
 
 
 class EncoderConfig(Section):
@@ -90,11 +98,16 @@ class ReplayMix(Section):
 class ReplayConfig(Section):
     """Which experiences sleep replays."""
 
-    policy: str = Field("priority", description="a registered policy: uniform, priority, …")
+    policy: str = Field(
+        "priority", description="uniform, priority, spaced (expanding intervals) or loss (known worst first)"
+    )
     weights: ReplayWeights = Field(ReplayWeights(), description="parts of the priority")
     mix: ReplayMix = Field(ReplayMix(), description="shares per kind of store")
     cycles: int = Field(1, ge=1, description="passes through the sampler in one night")
     max_items: int = Field(1000, ge=1, description="items replayed in one night at most, over all cycles")
+    known_items: int | None = Field(
+        None, ge=0, description="facts of earlier nights replayed in one night at most; null is all, 0 none"
+    )
     noise_level: float = Field(
         0.0, ge=0, le=1, description="standard deviation of the jitter of log weights, drawn with the seed"
     )

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
-from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig, SuiteConfig
+from pipeline.config.memory import EncoderConfig, GateConfig, NightsConfig, ReplayConfig, StoreConfig, SuiteConfig
 from pipeline.config.section import FilePath, Name, Section
 
 
@@ -79,6 +79,7 @@ class ConsolidationConfig(FlowConfig):
     deployment: Name = Field("episodic", description="the deployment's name, the second half")
     model: ModelConfig = Field(ModelConfig(), description="the language model")
     suite: SuiteConfig = Field(SuiteConfig(), description="what is taught and asked")
+    nights: NightsConfig | None = Field(None, description="many nights in one go; null is one night")
     encoder: EncoderConfig = Field(EncoderConfig(), description="the sentence encoder of store keys")
     gate: GateConfig = Field(GateConfig(), description="the write gate")
     store: StoreConfig = Field(StoreConfig(), description="the episodic store")
@@ -87,3 +88,16 @@ class ConsolidationConfig(FlowConfig):
     lora: LoraConfig = Field(LoraConfig(), description="the adapter and its optimiser")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="how arms are asked and scored")
     guards: GuardsConfig = Field(GuardsConfig(), description="what a night must reach to be promoted")
+
+    @model_validator(mode="after")
+    def _months_generate_and_continue(self) -> Self:
+        if self.nights is None:
+            return self
+        if self.fresh:
+            raise ValueError(
+                "nights: many nights continue a store; set fresh=false and session=NAME, and for a start from the "
+                "untouched base a new artifact root: root=FOLDER"
+            )
+        if self.suite.path is not None or self.suite.name == "facts":
+            raise ValueError("nights: every night teaches facts of its own, so suite.name must be a generated suite")
+        return self

@@ -24,7 +24,8 @@ class Arm:
     """One condition under which questions are asked.
 
     Attributes:
-        model: ``base``, ``post`` (base plus the night's adapter), or the name of a control's adapter.
+        model: ``base``, ``post`` (base plus the night's adapter), ``previous`` (base plus the adapter from which the
+            night went on), or the name of a control's adapter.
         memory: Whether the prompt holds retrieved text.
         title: What the arm shows, in a few words; reports print it.
     """
@@ -55,6 +56,9 @@ ARMS: Mapping[str, Arm] = {
     "memory_on_conflict": Arm("base", True, "before, memory contradicts what was taught"),
     "memory_on_new": Arm("base", True, "before, memory of facts never consolidated"),
     "untaught_pre": Arm("base", False, "before, people never taught"),
+    "earlier_heldout": Arm("post", False, "after, facts of earlier nights, test forms"),
+    "earlier_probe": Arm("post", False, "after, facts of earlier nights, probe forms"),
+    "earlier_probe_before": Arm("previous", False, "the adapter before, facts of earlier nights, probe forms"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
@@ -92,7 +96,7 @@ class Ask:
 
     @property
     def model(self) -> str:
-        """The model that answers: ``base``, ``post``, or a control's adapter."""
+        """The model that answers: ``base``, ``post``, ``previous``, or a control's adapter."""
         return ARMS[self.arm].model
 
 

@@ -31,6 +31,9 @@ class Verdict(TypedDict):
     passed: bool
 
 
+_OVER_NIGHTS = ("kl_previous", "retention")
+
+
 @dataclass(frozen=True)
 class GuardFigures:
     """All that the guards may look at.
@@ -45,6 +48,8 @@ class GuardFigures:
         refusal_rate: Of post_off_probe.
         retrieval_requests: Queries that the store received this night.
         replay_samples: Samples that replay drew this night.
+        kl_previous: KL(previous champion || post), worst domain, nats a token; None for a night that began anew.
+        retention: earlier_probe EM minus earlier_probe_before EM; None where there are no earlier facts.
     """
 
     uplift: float | None
@@ -56,10 +61,13 @@ class GuardFigures:
     refusal_rate: float | None
     retrieval_requests: float | None
     replay_samples: float | None
+    kl_previous: float | None = None
+    retention: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
-        """The figures by name, for ``metrics.json``."""
-        return asdict(self)
+        """The figures by name, for ``metrics.json``; those of continuing nights only where there are any."""
+        figures = asdict(self)
+        return {name: value for name, value in figures.items() if value is not None or name not in _OVER_NIGHTS}
 
 
 def guard_figures(
@@ -91,6 +99,8 @@ def guard_figures(
         refusal_rate=sum(refusals) / len(refusals) if refusals else None,
         retrieval_requests=float(retrieval_requests),
         replay_samples=float(replay_samples),
+        kl_previous=_number(drift, "kl_previous"),
+        retention=_minus(mean_em(seen, "earlier_probe"), mean_em(seen, "earlier_probe_before")),
     )
 
 
@@ -107,7 +117,7 @@ _AT_LEAST: Callable[[float, float], bool] = operator.ge
 _AT_MOST: Callable[[float, float], bool] = operator.le
 _ROUNDING = 1e-9  # .95 - .97 is -.0200…018: a figure on the threshold passes
 
-AT_MOST = ("drift.kl_base", "drift.ppl_ratio", "takeover", "refusal_rate")
+AT_MOST = ("drift.kl_base", "drift.ppl_ratio", "drift.kl_previous", "takeover", "refusal_rate")
 """Guards whose figure must not be above the threshold; all others must not be below it."""
 
 
@@ -124,6 +134,11 @@ def verdicts(figures: GuardFigures, config: GuardsConfig) -> list[Verdict]:
         ("retrieval.requests", figures.retrieval_requests, config.retrieval_min),
         ("replay.samples", figures.replay_samples, config.replay_min),
     ]
+    over_nights = [
+        ("drift.kl_previous", figures.kl_previous, config.kl_previous_max),
+        ("retention", figures.retention, config.retention_min),
+    ]
+    rules += [rule for rule in over_nights if rule[1] is not None]
     return [_verdict(name, value, float(threshold)) for name, value, threshold in rules]
 
 

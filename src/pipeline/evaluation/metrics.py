@@ -162,5 +162,5 @@ def summarise(
 
 def probe_outcomes(answers: pa.Table) -> dict[str, float]:
     """Share of right probe answers of each fact, memory off, after the night: feedback for the next one."""
-    by_item = _em_by(arm_rows(answers, "post_off_probe"), "item_id")
+    by_item = _em_by(arm_rows(answers, "post_off_probe", "earlier_probe"), "item_id")
     return {name: float(figures["em"]) for name, figures in by_item.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,13 +48,20 @@ class Standing:
 class Curriculum:
     """Deals the rows of a night, pass by pass.
 
-    A pass has as many questions as all facts have ``forms_per_epoch``, shared out by recent loss (loss-prioritised
-    replay), so that what is known already gives its place to what is not. Beside a question that has a namesake's
-    stands that one, in the same words: what the two share cancels, and the name alone is left to learn. Rehearsal
-    rotates through the night. Memory prompts come together, because they share a long prefix.
+    A pass has as many questions as tonight's facts have ``forms_per_epoch``, shared out by recent loss (loss-
+    prioritised replay), so that what is known already gives its place to what is not. Facts of earlier nights share
+    out ``known_ratio`` as many at most, by their own losses: however many there are, a night costs the same. Beside a
+    question that has a namesake's stands that one, in the same words: what the two share cancels, and the name alone
+    is left to learn. Rehearsal rotates through the night. Memory prompts come together, because they share a prefix.
+
+    Args:
+        encoded: All rows of the night.
+        config: Section ``lora``.
+        seed: Of every shuffle.
+        known: Facts that earlier nights consolidated.
     """
 
-    def __init__(self, encoded: EncodedRows, config: LoraConfig, seed: int) -> None:
+    def __init__(self, encoded: EncodedRows, config: LoraConfig, seed: int, known: Collection[str] = ()) -> None:
         self.config, self.seed = config, seed
         self._questions: dict[str, list[EncodedRow]] = defaultdict(list)
         self._namesakes: dict[tuple[str, str], list[EncodedRow]] = defaultdict(list)
@@ -72,19 +79,36 @@ class Curriculum:
                 self._namesakes[fact, row.row.form].append(row)
             else:
                 self._pools[kind].append(row)
+        for fact in known:  # its questions say the same
+            if fact in self._questions:
+                self._statements.pop(fact, None)
         turn = np.random.default_rng([seed, 1])
         for rows in (*self._questions.values(), *self._statements.values(), *self._pools.values()):
             rows[:] = [rows[i] for i in turn.permutation(len(rows))]
-        share = config.forms_per_epoch
-        self.questions_per_epoch = sum(min(share, len(rows)) for rows in self._questions.values())
-        self._learned = self.questions_per_epoch + len(self._statements)
-        self.steps_per_epoch = -(-self._learned // config.batch_size)
+        self._known = [fact for fact in self._questions if fact in known]
+        self._tonight = [fact for fact in self._questions if fact not in known]
+        self.questions_per_epoch, self.known_per_epoch = self._budgets()
+        learned = self.questions_per_epoch + self.known_per_epoch + len(self._statements)
+        self.steps_per_epoch = -(-learned // config.batch_size)
+
+    def _budgets(self) -> tuple[int, int]:
+        """Questions a pass about tonight's facts, and about earlier ones; a night without news is all rehearsal."""
+
+        def most(facts: Sequence[str]) -> int:
+            return sum(min(self.config.forms_per_epoch, len(self._questions[fact])) for fact in facts)
+
+        tonight, known = most(self._tonight), most(self._known)
+        return tonight, min(known, round(self.config.known_ratio * tonight)) if tonight else known
+
+    def to_measure(self, number: int) -> list[EncodedRow]:
+        """One question of every fact of earlier nights, another one each pass: what their shares go by."""
+        return [self._questions[fact][number % len(self._questions[fact])] for fact in self._known]
 
     def epoch(self, number: int, standing: Standing) -> list[list[EncodedRow]]:
         """The rows of every step of one pass; ``standing`` moves on by the questions that are given."""
         generator = np.random.default_rng([self.seed, 2, number])
         learned = [rows[number % len(rows)] for rows in self._statements.values()]
-        for fact, count in zip(self._questions, self._shares(standing), strict=True):
+        for fact, count in self._shares(standing).items():
             rows, start = self._questions[fact], standing.asked.get(fact, 0)
             learned += [rows[(start + i) % len(rows)] for i in range(count)]
             standing.asked[fact] = start + count
@@ -93,11 +117,13 @@ class Curriculum:
         steps = [learned[i : i + size] for i in range(0, len(learned), size)]
         return [step + self._beside(step, first + index, standing, generator) for index, step in enumerate(steps)]
 
-    def _shares(self, standing: Standing) -> list[int]:
-        total = self.questions_per_epoch
-        weights = {f: min(standing.loss.get(f, LOSS_CAP), LOSS_CAP) + self.config.evenness for f in self._questions}
-        shares = apportion(total, weights, dict.fromkeys(weights, total))
-        return [shares[fact] for fact in self._questions]
+    def _shares(self, standing: Standing) -> dict[str, int]:
+        """Questions by fact, in the facts' own order."""
+        shares: dict[str, int] = {}
+        for facts, total in ((self._tonight, self.questions_per_epoch), (self._known, self.known_per_epoch)):
+            weights = {f: min(standing.loss.get(f, LOSS_CAP), LOSS_CAP) + self.config.evenness for f in facts}
+            shares |= apportion(total, weights, dict.fromkeys(weights, total))
+        return {fact: shares[fact] for fact in self._questions}
 
     def _beside(
         self, learned: Sequence[EncodedRow], step: int, standing: Standing, generator: np.random.Generator

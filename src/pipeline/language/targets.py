@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -47,6 +47,8 @@ def build_targets(
     first_layer: int,
     seed: int,
     phase: Phase,
+    known: Collection[str] = (),
+    night: int = 0,
 ) -> tuple[list[TrainingRow], EncodedRows]:
     """All rows of a night with soft targets, and the same rows with the output of their frozen layers.
 
@@ -60,18 +62,27 @@ def build_targets(
         first_layer: The lowest layer that will be trained.
         seed: Of all choices.
         phase: Announces parts of the work.
+        known: Ids of facts that earlier nights consolidated, which are asked in fewer forms.
+        night: Its number, by which those forms rotate.
     """
+    facts = sorted(facts, key=lambda fact: fact.id in known)  # tonight's choices do not hang on what is rehearsed
     general = _general(lm, rehearsal, config, phase)
     turns = [(row.asked, row.reply.text) for row in general if row.kind == "short" and row.reply.whole][:TURNS]
     systems = sorted({p.system for p in (*rehearsal.bank.short, *rehearsal.bank.long) if p.system})
     widened = rewrites_by_base(lm, facts, config.base_rewrites, config.batch_size, phase)
+    widened = [lightened(fact, config.known_forms, night) if fact.id in known else fact for fact in widened]
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
     placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
     invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in placed], INVENTED, seed)
-    learned = fact_rows(placed, lm.tokenizer, config, seed, rehearsal.bank.slots, invented)
-    learned = _taught_by_memory(lm, placed, learned, retriever, config, seed, phase)
+    tonight, earlier = ([fact for fact in placed if (fact.id in known) == old] for old in (False, True))
+    learned = fact_rows(tonight, lm.tokenizer, config, seed, rehearsal.bank.slots, invented)
+    learned = _taught_by_memory(lm, tonight, learned, retriever, config, seed, phase)
+    learned += fact_rows(
+        earlier, lm.tokenizer, config.model_copy(update={"memory_forms": 0}), seed, rehearsal.bank.slots
+    )
     general_rows = _general_rows(lm, general, rehearsal)
-    namesakes = _namesake_rows(lm, placed, [*donors, *invented], config.namesakes, seed)
+    namesakes = _namesake_rows(lm, tonight, [*donors, *invented], config.namesakes, seed)
+    namesakes += _namesake_rows(lm, earlier, [*donors, *invented], config.known_namesakes, seed, "known-namesake")
     encoded = encode(lm, learned + namesakes + general_rows, first_layer)
     run_lower(lm, encoded, progress=phase(f"layers 0 to {first_layer - 1}", len(encoded.rows)))
     taught = soft_targets(lm, encoded, general_rows, config.top_k, progress=phase("soft targets", len(general_rows)))
@@ -134,14 +145,21 @@ def _general_rows(lm: LanguageModel, answered: Sequence[_Answered], rehearsal: R
     return rows
 
 
+def lightened(fact: Fact, forms: int, night: int) -> Fact:
+    """A fact of an earlier night with ``forms`` of its train questions, other ones every night, and its probe."""
+    train = fact.asked("train")
+    turn = [train[(night * forms + place) % len(train)] for place in range(min(forms, len(train)))]
+    return replace(fact, statements=fact.statements if not train else (), questions=(*turn, *fact.asked("probe")))
+
+
 def _namesake_rows(
-    lm: LanguageModel, facts: Sequence[Fact], donors: Sequence[str], share: float, seed: int
+    lm: LanguageModel, facts: Sequence[Fact], donors: Sequence[str], share: float, seed: int, name: str = "namesake"
 ) -> list[TrainingRow]:
     """Questions about namesakes; the target is the first token of the taught answer, which must not come."""
     asked = namesake_questions(facts, donors, share, seed)
     return [
         TrainingRow(
-            f"namesake/{number}",
+            f"{name}/{number}",
             "namesake",
             fact_id,
             question.form,

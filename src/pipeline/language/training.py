@@ -6,7 +6,7 @@ import copy
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.fused import fused_lora
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients
+from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, head_log_probs
 from pipeline.language.models import LanguageModel
 
 
@@ -61,6 +61,18 @@ def probe_accuracy(lm: LanguageModel, encoded: EncodedRows, probes: Sequence[Enc
     return right / len(probes) if probes else math.nan
 
 
+@torch.no_grad()
+def mean_losses(lm: LanguageModel, encoded: EncodedRows, rows: Sequence[EncodedRow]) -> list[float]:
+    """Cross-entropy of each row's target under the model as it is, nats per token."""
+    found: dict[str, float] = {}
+    for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+        batch = collate(encoded, members)
+        losses = -head_log_probs(lm, encoded, batch, batch.targets[:, None])[:, 0]
+        parts = torch.split(losses.cpu(), [len(row.targets) for row in batch.rows])
+        found |= {row.row.row_id: float(part.mean()) for row, part in zip(batch.rows, parts, strict=True)}
+    return [found[row.row.row_id] for row in rows]
+
+
 class Trainer:
     """The adapter inside a model, its optimiser, and how far the night has come.
 
@@ -71,6 +83,7 @@ class Trainer:
         seed: Of every shuffle.
         anchor: Holds the adapter to the base; None leaves that to the rows.
         checkpoint: File that a killed night left, or will leave.
+        known: Facts that earlier nights consolidated; each pass begins by asking what became of them.
     """
 
     def __init__(
@@ -81,6 +94,7 @@ class Trainer:
         seed: int,
         anchor: CurvatureAnchor | None = None,
         checkpoint: Path | None = None,
+        known: Collection[str] = (),
     ) -> None:
         self.anchor = anchor
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
@@ -88,7 +102,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
         )
-        self.curriculum = Curriculum(encoded, config, seed)
+        self.curriculum = Curriculum(encoded, config, seed, known)
         self.probes: dict[str, list[EncodedRow]] = defaultdict(list)
         for row in encoded.rows:
             if row.row.split == "probe":
@@ -138,10 +152,18 @@ class Trainer:
         if self.finished() or self.steps_per_epoch == 0:
             return
         for epoch in range(done // self.steps_per_epoch, self.config.epochs):
+            if epoch * self.steps_per_epoch >= done:  # a resumed pass has its losses from the checkpoint
+                self._ask_known(epoch)
             after, cooling = copy.deepcopy(self.standing), self._passed() is not None
             for index, rows in enumerate(self.curriculum.epoch(epoch, after)):
                 if epoch * self.steps_per_epoch + index >= done:
                     yield self._step(epoch, index, rows, after, cooling)
+
+    def _ask_known(self, epoch: int) -> None:
+        """Measure what is left of the facts of earlier nights, so that a pass rehearses those that slip."""
+        asked = self.curriculum.to_measure(epoch)
+        losses = mean_losses(self.lm, self.encoded, asked)
+        self.standing.loss |= {row.row.episode_id: loss for row, loss in zip(asked, losses, strict=True)}
 
     def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing, cooling: bool) -> Step:
         """One optimiser step; the last one of an epoch also moves the facts' standing on."""

@@ -19,6 +19,7 @@ from pipeline.errors import ConfigError
 
 Policy = Callable[[pa.Table, ReplayConfig], NDArray[np.float64]]
 POLICIES: dict[str, Policy] = {}
+_LEAST_LOSS = 0.01  # nats; nothing is left to fade unseen
 
 
 def register_policy(name: str) -> Callable[[Policy], Policy]:
@@ -63,6 +64,19 @@ def priority(rows: pa.Table, config: ReplayConfig) -> NDArray[np.float64]:
         + config.weights.usage * usage / max(float(usage.max(initial=0.0)), 1e-12)
         + config.weights.novelty * _column(rows, "novelty")
     )
+
+
+@register_policy("spaced")
+def spaced(rows: pa.Table, config: ReplayConfig) -> NDArray[np.float64]:
+    """What is due, the longer overdue the likelier; what is not due rests (expanding intervals of 1-2-4-8 nights)."""
+    overdue = _column(rows, "overdue")
+    return np.where(overdue >= 0, 1.0 + overdue, 0.0)
+
+
+@register_policy("loss")
+def loss(rows: pa.Table, config: ReplayConfig) -> NDArray[np.float64]:
+    """What was known worst when it was last trained, by its loss in nats (compare SuRe: by surprise)."""
+    return np.maximum(_column(rows, "loss"), _LEAST_LOSS)
 
 
 def _column(rows: pa.Table, name: str) -> NDArray[np.float64]:

@@ -123,6 +123,13 @@ def other_table(report: Report) -> Table:
         rows += [
             (f"drift.{part}", number(getattr(report.drift, part), 4)) for part in ("kl_base", "ppl_ratio", "tokens")
         ]
+        if report.drift.kl_previous is not None:
+            rows.append(("drift.kl_previous", number(report.drift.kl_previous, 4)))
+    if report.retention:
+        last = report.retention[max(report.retention, key=int)]
+        rows += [(f"retention, facts of night {night}", number(em)) for night, em in last.items()]
+    if report.backward_transfer is not None:
+        rows.append(("backward_transfer", number(report.backward_transfer)))
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
     if report.lora:

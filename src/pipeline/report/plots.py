@@ -6,6 +6,7 @@ Figures are drawn without pyplot: no global state, no display.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.report.schema import Report
 
 BLUE, ORANGE, GREEN, RED, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#7f7f7f"  # Okabe and Ito 2008
 PURPLE, SKY = "#cc79a7", "#56b4e9"
+_MOST_NUMBERS = 12  # nights up to which every cell of the retention matrix holds its figure
 _COLOURS = {"base": GREY, "post": BLUE}
 _LOSSES = {
     "loss": BLUE,
@@ -188,6 +190,38 @@ def sanity_plot(report: Report, tables: NightTables) -> Figure | None:
     return figure
 
 
+def retention_plot(report: Report, tables: NightTables) -> Figure | None:
+    """R[i, j], EM on unseen phrasings of night j's facts after night i, as shades from 0 to 1."""
+    if not report.retention or len(report.retention) < 2:
+        return None
+    nights = sorted({int(name) for row in report.retention.values() for name in row} | {*map(int, report.retention)})
+    after = sorted(map(int, report.retention))
+    cells = [[report.retention[str(i)].get(str(j), math.nan) for j in nights] for i in after]
+    figure, axes = new_axes("What is left of earlier nights, memory off, unseen phrasings", height=4.6)
+    image = axes.imshow(cells, vmin=0, vmax=1, cmap="viridis", aspect="auto")
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(nights)), nights)
+    axes.set_yticks(range(len(after)), after)
+    axes.set_xlabel("facts of night")
+    axes.set_ylabel("after night")
+    figure.colorbar(image, ax=axes, label="EM")
+    if len(nights) <= _MOST_NUMBERS:
+        for row, values in enumerate(cells):
+            for column, value in enumerate(values):
+                if not math.isnan(value):
+                    dark = value < 0.6
+                    axes.text(
+                        column,
+                        row,
+                        f"{value:.2f}",
+                        ha="center",
+                        va="center",
+                        color="white" if dark else "black",
+                        size=8,
+                    )
+    return figure
+
+
 PLOTS: Mapping[str, Callable[[Report, NightTables], Figure | None]] = {
     "arms": arms_plot,
     "loss": loss_plot,
@@ -195,6 +229,7 @@ PLOTS: Mapping[str, Callable[[Report, NightTables], Figure | None]] = {
     "sanity": sanity_plot,
     "gate": gate_plot,
     "replay": replay_plot,
+    "retention": retention_plot,
 }
 """Every plot by its file name, in the order of the page."""
 

@@ -85,6 +85,7 @@ class Drift(Part):
     kl_by_domain: dict[str, float]
     ppl_ratio: float
     ppl_by_domain: dict[str, float] = Field(default_factory=dict)
+    kl_previous: float | None = None  # against the adapter that a continuing night went on from
     tokens: int
 
 
@@ -136,6 +137,8 @@ class Report(RunReport):
     takeover: Share | None = None
     hallucination: Hallucination | None = None
     drift: Drift | None = None
+    retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
+    backward_transfer: float | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]

@@ -20,8 +20,10 @@ from pipeline.evaluation.guards import guard_figures
 from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
+from pipeline.evaluation.retention import FactsByNight, backward_transfer, retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
+from pipeline.stages.earlier import adapter_before, earlier_facts, retention_before
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
 from pipeline.stages.memory import open_stores
@@ -70,10 +72,16 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         full = config.evaluation.controls == "full"
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         episodes = [row for store in stores for row in store.episodes.rows]
-        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, episodes, progress)
+        before = adapter_before(run, inputs["lora_train"])
+        earlier = earlier_facts(run, inputs["persist_store"], episodes, [fact.id for fact in suite.taught])
+        asks += retention_asks(earlier, config.evaluation.retention_forms, before is not None)
+        facts = [*suite.taught, *(fact for taught in earlier.values() for fact in taught)]
+        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, facts, episodes, before, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
         notes = [*plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
+        if not config.fresh:
+            figures |= _over_nights(run, config, answers, earlier, int(inputs["persist_store"].metrics["night"]))
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
@@ -92,7 +100,9 @@ def _examine(
     inputs: Mapping[str, StageResult],
     asks: Sequence[Ask],
     suite: Suite,
+    facts: Sequence[Fact],
     episodes: Sequence[Episode],
+    before: Path | None,
     progress: Progress,
 ) -> tuple[pa.Table, dict[str, object], list[str]]:
     """Answers of every model as one table, the drift from base to adapted model, and what readers must know."""
@@ -103,13 +113,24 @@ def _examine(
     base = load_for_evaluation(config.model)
     post = load_adapter(base, inputs["lora_train"].path / "adapter")
     models = {"base": base, "post": post}
+    if before is not None:
+        models["previous"] = load_adapter(base, before)
     for control in Plan(tuple(asks)).models:
         if control not in models:
             models[control] = load_adapter(
                 base, _control(folder, control, config, inputs, suite, episodes, base, progress)
             )
-    answers, notes = _answers(models, asks, load_sanity(), suite.taught, config, progress)
-    return answers, _drift(base, post, config, progress), notes
+    answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
+    return answers, _drift(base, post, models.get("previous"), config, progress), notes
+
+
+def _over_nights(
+    run: RunFolder, config: ConsolidationConfig, answers: pa.Table, earlier: FactsByNight, night: int
+) -> dict[str, object]:
+    """The retention matrix up to this night, and what it says about learning backwards."""
+    matrix = retention_before(run, config) | {str(night): retention_row(answers, earlier, night)}
+    transfer = backward_transfer(matrix)
+    return {"retention": matrix} | ({} if transfer is None else {"backward_transfer": transfer})
 
 
 def _answers(
@@ -187,15 +208,22 @@ def _replies(
 
 
 def _drift(
-    base: LanguageModel, post: LanguageModel, config: ConsolidationConfig, progress: Progress
+    base: LanguageModel,
+    post: LanguageModel,
+    previous: LanguageModel | None,
+    config: ConsolidationConfig,
+    progress: Progress,
 ) -> dict[str, object]:
-    """KL and perplexity on text that nobody taught, domain by domain."""
+    """KL and perplexity on text that nobody taught, domain by domain; for a continuing night from its start as well."""
     from pipeline.language.drift import drift_rows, token_drift
 
     tokens = None if config.evaluation.controls == "full" else config.evaluation.drift_tokens
     rows = [row for domain in DRIFT_DOMAINS for row in drift_rows(base, load_drift(domain), tokens)]
-    progress.phase("drift on other text", len(rows))
-    return drift(token_drift(base, post, rows, progress.advance))
+    progress.phase("drift on other text", len(rows) * (1 if previous is None else 2))
+    found = drift(token_drift(base, post, rows, progress.advance))
+    if previous is not None:
+        found["kl_previous"] = drift(token_drift(previous, post, rows, progress.advance))["kl_base"]
+    return found
 
 
 def _control(

@@ -1,4 +1,4 @@
-"""What a night tells the next one: how often each episode was used, and whether its probe question passed."""
+"""What a night tells the next one: how often an episode was used, how well it was learned, whether its probe passed."""
 
 from __future__ import annotations
 
@@ -6,33 +6,53 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.artifacts import RunFolder, Stage, read_json
+from pipeline.artifacts import RunFolder, Stage, read_json, stage_results
 
 FILE = "feedback.json"
-_REPORTERS = ("sleep_distil", "evaluate")
+_REPORTERS = ("sleep_distil", "lora_train", "evaluate")
 
 
 @dataclass(frozen=True)
 class Feedback:
-    """Feedback by episode id: retrievals, and whether the probe question was answered with the memory off."""
+    """Feedback by episode id.
+
+    Attributes:
+        usage: Retrievals.
+        probes: Whether the probe question was answered with the memory off.
+        losses: Cross-entropy at the end of training, nats per answer token.
+    """
 
     usage: dict[str, float]
     probes: dict[str, bool]
+    losses: dict[str, float]
 
 
-def write_feedback(stage: Stage, usage: Mapping[str, float], probes: Mapping[str, bool]) -> None:
+def write_feedback(
+    stage: Stage,
+    usage: Mapping[str, float] | None = None,
+    probes: Mapping[str, bool] | None = None,
+    losses: Mapping[str, float] | None = None,
+) -> None:
     """Write ``feedback.json`` into a stage's folder."""
-    stage.write_json(FILE, {"usage": dict(usage), "probes": dict(probes)})
+    stage.write_json(FILE, {"usage": dict(usage or {}), "probes": dict(probes or {}), "losses": dict(losses or {})})
 
 
 def read_feedback(run: RunFolder) -> Feedback:
-    """Feedback of all stages of a run; empty where none was written."""
+    """Feedback of all stages of a run; empty where none was written.
+
+    A night whose guards failed was rolled back: of it, retrievals alone count, and its facts stay due.
+    """
     usage: Counter[str] = Counter()
     probes: dict[str, bool] = {}
+    losses: dict[str, float] = {}
     for name in _REPORTERS:
         path = run.stage_folder(name) / FILE
         if path.is_file():
             told = read_json(path)
             usage.update({key: float(value) for key, value in told["usage"].items()})
             probes |= {key: bool(value) for key, value in told["probes"].items()}
-    return Feedback(dict(usage), probes)
+            losses |= {key: float(value) for key, value in told.get("losses", {}).items()}
+    judged = stage_results(run).get("promote")
+    if judged is not None and not judged.metrics["passed"]:
+        return Feedback(dict(usage), {}, {})
+    return Feedback(dict(usage), probes, losses)

@@ -7,8 +7,9 @@ and goes on from there.
 from __future__ import annotations
 
 import math
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from pipeline.artifacts import RunFolder, StageResult, read_table
 from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
+from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.sessions.champion import find_champion
+from pipeline.stages.feedback import write_feedback
 from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.registry import opened
-from pipeline.stages.sleep_distil import TARGETS_SCHEMA
+from pipeline.stages.sleep_distil import TARGETS_SCHEMA, known_facts
 
 if TYPE_CHECKING:
     from pipeline.language.rows import TrainingRow
@@ -51,16 +54,20 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         lower = inputs["sleep_distil"].path / FILE
         previous = None if config.fresh else find_champion(config.root, config.model, config.tracking)
         start = previous.adapter if previous else None
-        trained = train_adapter(rows, config, stage.folder, progress, lower, start)
+        replay = read_table(inputs["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
+        known = known_facts(replay)
+        trained, losses = train_adapter(rows, config, stage.folder, progress, lower, start, known)
         table = pa.Table.from_pylist([vars(step) for step in trained])
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.add(stage.folder / "adapter")
+        write_feedback(stage, losses=losses)
         (stage.folder / CHECKPOINT).unlink(missing_ok=True)
         lower.unlink(missing_ok=True)
         stage.metrics = {
             **training_metrics(trained, stage.folder),
             "config_hash": config_hash(config, ["lora"]),
             "continues": previous.version if previous else None,
+            "start": os.path.relpath(previous.adapter, run.root) if previous else None,
         }
     return stage.result
 
@@ -86,7 +93,8 @@ def train_adapter(
     progress: Progress,
     lower: Path | None = None,
     start: Path | None = None,
-) -> list[Step]:
+    known: Collection[str] = (),
+) -> tuple[list[Step], dict[str, float]]:
     """Train an adapter on ``rows`` and save it as ``folder/adapter``.
 
     Args:
@@ -96,6 +104,10 @@ def train_adapter(
         progress: Reports parts of the work.
         lower: The frozen layers' output for these rows, if an earlier stage left it.
         start: Folder of the adapter that this night goes on from; None begins anew.
+        known: Facts that earlier nights consolidated.
+
+    Returns:
+        Every step, and the last loss of every fact, nats per answer token.
 
     Raises:
         TrainingError: There is nothing to learn from, or nothing was learned.
@@ -126,7 +138,7 @@ def train_adapter(
         progress.phase("finding where facts stand out")
         start_from_data(lm, encoded, general, config.seed)
     anchor = CurvatureAnchor(lm, general) if config.lora.curvature_weight else None
-    trainer = Trainer(lm, encoded, config.lora, config.seed, anchor, folder / CHECKPOINT)
+    trainer = Trainer(lm, encoded, config.lora, config.seed, anchor, folder / CHECKPOINT, known)
     progress.phase("training", trainer.total)
     progress.advance(len(trainer.records))
 
@@ -137,7 +149,7 @@ def train_adapter(
     steps = trainer.run(on_step)
     require_learning(steps, b_norm(lm.model))
     save_adapter(peft, folder / "adapter")
-    return steps
+    return steps, trainer.standing.loss
 
 
 def require_learning(steps: Sequence[Step], norm: float) -> None:

@@ -182,8 +182,13 @@ def publish_store(
 def session_facts(generations: GenerationStore) -> tuple[Fact, ...]:
     """The facts that were taught into a session's store, with their questions of every split; empty without one."""
     generation = generations.current()
-    names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.files} if generation else set()
-    if generation is None or f"{FACTS}.parquet" not in names:
+    return facts_of_generation(generation) if generation else ()
+
+
+def facts_of_generation(generation: Generation) -> tuple[Fact, ...]:
+    """The facts beside a generation's episodes, with their questions of every split; empty where none were kept."""
+    names = {file.path.rsplit("/", 1)[-1] for file in generation.manifest.files}
+    if f"{FACTS}.parquet" not in names:
         return ()
     return facts_of(generation.table(FACTS), generation.table(QUESTIONS))
 

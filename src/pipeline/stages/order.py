@@ -22,7 +22,11 @@ def _user_files(config: ConsolidationConfig) -> dict[str, str]:
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec(
-        "teach", (), ("seed", "session", "fresh", "suite", "model", "encoder", "gate", "store"), "cpu", _user_files
+        "teach",
+        (),
+        ("seed", "session", "fresh", "suite", "nights", "model", "encoder", "gate", "store"),
+        "cpu",
+        _user_files,
     ),
     StageSpec("persist_store", ("teach",), ("session", "fresh", "encoder", "gate", "store")),
     StageSpec("replay_sample", ("persist_store",), ("seed", "replay")),

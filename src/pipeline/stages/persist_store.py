@@ -16,12 +16,12 @@ from pipeline.artifacts import (
     RunFolder,
     StageResult,
     code_version,
-    list_runs,
     read_table,
 )
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError
 from pipeline.progress import Progress
+from pipeline.stages.earlier import nights_of_session
 from pipeline.stages.feedback import read_feedback
 from pipeline.stages.memory import (
     StoreReference,
@@ -113,14 +113,9 @@ def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, s
 def _fold(run: RunFolder, config: ConsolidationConfig, store: EpisodicStore) -> list[str]:
     """Take in the feedback of every finished night of this session, oldest first, each once."""
     folded = []
-    for earlier in reversed(list_runs(run.root, config.flow)):
-        if earlier.run_id == run.run_id or earlier.state != "done":
-            continue
-        known = earlier.config()
-        if not isinstance(known, ConsolidationConfig) or known.fresh or session_of(known) != session_of(config):
-            continue
+    for earlier in nights_of_session(run, config):
         feedback = read_feedback(earlier)
-        if store.fold_feedback(feedback.usage, feedback.probes, earlier.run_id):
+        if store.fold_feedback(feedback.usage, feedback.probes, earlier.run_id, losses=feedback.losses):
             folded.append(earlier.run_id)
     return folded
 

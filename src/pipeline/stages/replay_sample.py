@@ -1,6 +1,7 @@
 """Stage ``replay_sample``: draw from the stores what sleep replays this night.
 
-Writes ``replay`` (schema replay/1): which episode in which order, with its weight.
+Writes ``replay`` (schema replay/2): which episode in which order, with its weight, and whether an earlier night knows
+it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import StoreError
 from pipeline.progress import Progress
-from pipeline.replay.sample import REPLAY_SCHEMA, sample
+from pipeline.replay.earlier import NIGHT_SCHEMA, sample_night
 from pipeline.stages.memory import references_of
 from pipeline.stages.registry import opened
 from pipeline.stores.episode import EPISODE_SCHEMA
@@ -40,13 +41,13 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         }
         size = sum(table.num_rows for table in rows.values())
         night = max(int(generation.metadata["night"]) for generation in written.values())  # as the oldest store counts
-        replay, metrics = sample(rows, config.replay, config.seed, night)
+        replay, metrics = sample_night(rows, config.replay, config.seed, night)
         if not replay.num_rows:
             session = references[0].session
             raise StoreError(
                 f"the store of session {session!r} holds {size} episodes, none of which sleep may "
                 "replay; teach it first: engram teach FILE --session " + session
             )
-        stage.write_table("replay", replay, REPLAY_SCHEMA)
+        stage.write_table("replay", replay, NIGHT_SCHEMA)
         stage.metrics = {**metrics, "store_size": size, "night": night}
     return stage.result

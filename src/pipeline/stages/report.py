@@ -14,7 +14,7 @@ from pipeline.artifacts import RunFolder, StageResult, read_json, read_table
 from pipeline.config import ConsolidationConfig, config_hash, dump_config
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.progress import Progress
-from pipeline.replay.sample import REPLAY_SCHEMA
+from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.report.build import build_report
 from pipeline.report.exchanges import question_texts
 from pipeline.report.plots import NightTables
@@ -112,5 +112,5 @@ def _tables(config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> N
         steps=table("lora_train", "steps", STEPS_SCHEMA),
         gate=table("teach", "gate", GATE_SCHEMA),
         threshold=config.gate.threshold,
-        replay=table("replay_sample", "replay", REPLAY_SCHEMA),
+        replay=table("replay_sample", "replay", NIGHT_SCHEMA),
     )

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline.artifacts import RunFolder, StageResult, read_table
 from pipeline.config import ConsolidationConfig
 from pipeline.progress import Progress
-from pipeline.replay.sample import REPLAY_SCHEMA
+from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.memory import open_stores
 from pipeline.stages.registry import opened
@@ -49,7 +52,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
 
         encoder = SentenceEncoder(config.encoder)
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
-        replay = read_table(inputs["replay_sample"].path / "replay.parquet", REPLAY_SCHEMA)
+        replay = read_table(inputs["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
         replayed = dict.fromkeys(replay.column("episode_id").to_pylist())
         episodes = {row.episode_id: row for store in stores for row in store.episodes.rows}
         facts = [replayed_fact(episodes[name]) for name in replayed]
@@ -58,8 +61,20 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         progress.phase("loading the model")
         lm = load_model(config.model)
         rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer
+        night = int(inputs["replay_sample"].metrics["night"])
+        known = known_facts(replay)
         rows, encoded = build_targets(
-            lm, facts, donors, rehearsal, retriever, config.distil, first_layer, config.seed, phase_of(progress)
+            lm,
+            facts,
+            donors,
+            rehearsal,
+            retriever,
+            config.distil,
+            first_layer,
+            config.seed,
+            phase_of(progress),
+            known,
+            night,
         )
         stage.write_table("targets", rows_table(rows), TARGETS_SCHEMA)
         save_lower(lm, encoded, stage.folder / FILE)
@@ -73,6 +88,11 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             "model_digest": lm.digest,
         }
     return stage.result
+
+
+def known_facts(replay: pa.Table) -> frozenset[str]:
+    """Ids of the replayed facts that an earlier night consolidated."""
+    return frozenset(replay.filter(pc.field("known")).column("episode_id").to_pylist())
 
 
 def replayed_fact(episode: Episode) -> Fact:

@@ -12,13 +12,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline.artifacts import RunFolder, StageResult
-from pipeline.config import ConsolidationConfig, GateConfig, ModelConfig
+from pipeline.config import ConsolidationConfig, GateConfig, ModelConfig, SuiteConfig
 from pipeline.errors import DataError, StoreError
 from pipeline.progress import Progress
+from pipeline.stages.earlier import nights_of_session
+from pipeline.stages.feedback import read_feedback
 from pipeline.stages.memory import generations_of, session_facts, session_of, store_before, written_kinds
+from pipeline.stages.month import night_of
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import write_suite
 from pipeline.stores.encoder import SentenceEncoder
@@ -26,8 +30,12 @@ from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of, to_tab
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, Surprise, decisions_table
 from pipeline.stores.persistence import KIND
+from pipeline.suites.part import stretch
 from pipeline.suites.registry import build_suite
 from pipeline.suites.types import Fact, Suite
+
+NIGHTLY_SEEDS = 2**32
+"""Added to the seed of continuing nights: above every seed that a configuration can name."""
 
 
 def run(
@@ -72,10 +80,15 @@ def run(
 
 
 def suite_of_night(run: RunFolder, config: ConsolidationConfig) -> Suite:
-    """The configured suite; a continuing night without a file examines what its session's store holds."""
+    """The configured suite; a continuing night without a file examines what its session's store holds.
+
+    Of that, what no earlier night consolidated is taught tonight; where nothing waits, everything is.
+    """
     seed = config.seed if config.suite.seed is None else config.suite.seed
-    if config.fresh or config.suite.name != "facts" or config.suite.path is not None:
+    if config.suite.path is not None or (config.fresh and config.suite.name == "facts"):
         return build_suite(config.suite, seed)
+    if config.suite.name != "facts":
+        return _generated(config, seed)
     from pipeline.suites.facts import suite_of_facts
 
     session = session_of(config)
@@ -86,7 +99,34 @@ def suite_of_night(run: RunFolder, config: ConsolidationConfig) -> Suite:
             f"the store of session {session!r} is empty, so there is nothing to consolidate; "
             f"teach it first: engram teach FILE --session {session}"
         )
-    return suite_of_facts(facts, seed)
+    known = consolidated(run, config)
+    return suite_of_facts([fact for fact in facts if fact.id not in known] or facts, seed)
+
+
+def _generated(config: ConsolidationConfig, seed: int) -> Suite:
+    """A generated suite, or a night's stretch of one, whose people no single night of the same seed has met."""
+    settings = config.suite if config.nights is None else night_of(config, config.nights.count).suite
+    if config.fresh:
+        return build_suite(settings, seed) if not settings.skip else _stretch(settings, seed, "")
+    return _stretch(settings, seed + NIGHTLY_SEEDS, f"{settings.name}-{seed}-")
+
+
+def _stretch(settings: SuiteConfig, seed: int, prefix: str) -> Suite:
+    whole = build_suite(settings.model_copy(update={"n": settings.skip + settings.n}), seed)
+    return stretch(whole, settings.skip, prefix)
+
+
+def consolidated(run: RunFolder, config: ConsolidationConfig) -> set[str]:
+    """Ids of the facts that the session's earlier nights consolidated, as their probe questions told."""
+    session, known = session_of(config), set()
+    for kind in written_kinds(run.root, session):
+        generation = generations_of(run, config, kind).current()
+        if generation is not None:
+            rows = generation.table("episodes", EPISODE_SCHEMA)
+            known |= set(rows.filter(pc.field("passes") > 0).column("episode_id").to_pylist())
+    for earlier in nights_of_session(run, config):
+        known |= {name for name, passed in read_feedback(earlier).probes.items() if passed}
+    return known
 
 
 def facts_by_kind(facts: Sequence[Fact]) -> dict[str, list[Fact]]:

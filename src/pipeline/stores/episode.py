@@ -46,6 +46,8 @@ class Episode:
         stage: Step on the ladder of spaced replay.
         due: First night in which it is due again.
         passes: Probe questions passed with the memory off; 0 means not consolidated yet.
+        night: In which it was written, as its store counts; 0 in a fresh store.
+        loss: Cross-entropy of its questions when it was last trained, nats per answer token.
         details: What a store of relations or places reads beside the text, as JSON; empty for an event.
     """
 
@@ -71,6 +73,8 @@ class Episode:
     stage: int = 0
     due: int = 0
     passes: int = 0
+    night: int = 0
+    loss: float = 0.0
     details: str = ""
 
     @property
@@ -192,7 +196,7 @@ def _forms_json(fact: Fact) -> str:
 
 _COLUMN_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 _COLUMNS = {field.name: _COLUMN_TYPES[str(field.type)] for field in fields(Episode)}
-_LATER = frozenset({"details"})  # columns that older files lack; their rows take the default
+_LATER = frozenset({"details", "night", "loss"})  # columns that older files lack; their rows take the default
 
 
 def to_table(episodes: Episodes) -> pa.Table:
@@ -209,7 +213,7 @@ def to_table(episodes: Episodes) -> pa.Table:
 def from_table(table: pa.Table, expansion: Expansion) -> Episodes:
     """Reads :func:`to_table` back; codes of another width are made anew from the dense keys.
 
-    A table written before events had details opens too; its rows have none.
+    A table written before rows had their later columns opens too; those take their defaults.
 
     Raises:
         StoreError: A column is missing, or keys have another length than the encoder's vectors.

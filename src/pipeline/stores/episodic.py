@@ -128,7 +128,8 @@ class EpisodicStore:
             else:
                 if at is not None and old is not None:
                     leaving.add(at)
-                    rows[i] = replace(row, version=old.version + 1)
+                version = row.version if old is None else old.version + 1
+                rows[i] = replace(row, version=version, night=self.night)
                 told["written" if old is None else "replaced"].append(row.episode_id)
                 taken.append(i)
             seen.add(row.identity)
@@ -217,7 +218,13 @@ class EpisodicStore:
         return self._drop(faded)
 
     def fold_feedback(
-        self, usage: Mapping[str, float], probes: Mapping[str, bool], run_id: str, *, night: int | None = None
+        self,
+        usage: Mapping[str, float],
+        probes: Mapping[str, bool],
+        run_id: str,
+        *,
+        night: int | None = None,
+        losses: Mapping[str, float] | None = None,
     ) -> bool:
         """Takes in what one run reported, once: False, and nothing changes, when ``run_id`` was folded before.
 
@@ -226,10 +233,12 @@ class EpisodicStore:
             probes: Whether the probe question was answered with the memory off, by episode id.
             run_id: The run that reports.
             night: The night it belongs to; None is the store's current night.
+            losses: Cross-entropy at the end of its training, nats per answer token, by episode id.
         """
         if run_id in self.folded_runs:
             return False
-        self._set_rows(upkeep.folded(self._episodes.rows, usage, probes, self.night if night is None else night))
+        when = self.night if night is None else night
+        self._set_rows(upkeep.folded(self._episodes.rows, usage, probes, when, losses or {}))
         self.folded_runs = (*self.folded_runs, run_id)
         return True
 

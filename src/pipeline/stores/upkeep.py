@@ -24,7 +24,11 @@ def prunable(row: Episode) -> bool:
 
 
 def folded(
-    rows: Sequence[Episode], usage: Mapping[str, float], probes: Mapping[str, bool], night: int
+    rows: Sequence[Episode],
+    usage: Mapping[str, float],
+    probes: Mapping[str, bool],
+    night: int,
+    losses: Mapping[str, float],
 ) -> list[Episode]:
     """Rows after one run's feedback.
 
@@ -33,8 +37,13 @@ def folded(
         usage: Retrievals by episode id, added to ``usage``.
         probes: Probe outcomes by episode id. A pass moves one stage up and counts; a failure moves one stage down.
         night: The night of that run; the next due night is counted from it.
+        losses: Last loss of what was trained, nats per answer token, by episode id.
     """
-    return [_probed(replace(row, usage=row.usage + usage.get(row.episode_id, 0)), probes, night) for row in rows]
+    used = (
+        replace(row, usage=row.usage + usage.get(row.episode_id, 0), loss=losses.get(row.episode_id, row.loss))
+        for row in rows
+    )
+    return [_probed(row, probes, night) for row in used]
 
 
 def _probed(row: Episode, probes: Mapping[str, bool], night: int) -> Episode:

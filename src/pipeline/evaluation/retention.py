@@ -1,0 +1,62 @@
+"""What earlier nights taught and the model still knows after this one: a row of the retention matrix.
+
+R[i, j] is EM, memory off, on test forms of the facts of night j, asked after night i (Lopez-Paz and Ranzato 2017,
+"Gradient episodic memory"). R[i, i] is the arm ``post_off_heldout`` of night i.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.evaluation.arms import Ask, limit_forms
+from pipeline.evaluation.metrics import arm_rows, mean_em
+from pipeline.suites.types import Fact
+
+FactsByNight = Mapping[int, Sequence[Fact]]
+"""Facts of earlier nights by the number of the night that taught them."""
+
+Row = dict[str, float]
+"""EM by night that taught, as JSON has it: keys are numbers as text."""
+
+
+def retention_asks(earlier: FactsByNight, forms: int, previous: bool) -> list[Ask]:
+    """Closed-book asks about the facts of earlier nights.
+
+    Args:
+        earlier: Their facts, with questions of every split.
+        forms: Test forms asked per fact, chosen by the hash of their names.
+        previous: Whether the adapter that this night started from answers the probe questions too.
+    """
+    facts = [fact for taught in earlier.values() for fact in taught]
+    test = limit_forms([q for fact in facts for q in fact.asked("test") or fact.asked("train")], forms)
+    probe = limit_forms([q for fact in facts for q in fact.asked("probe")], 1)
+    asked = {"earlier_heldout": test, "earlier_probe": probe, "earlier_probe_before": probe if previous else []}
+    return [Ask(arm, question) for arm, questions in asked.items() for question in questions]
+
+
+def retention_row(answers: pa.Table, earlier: FactsByNight, night: int) -> Row:
+    """R[night, j] for every night j up to this one; a night without a question is left out."""
+    night_of = {fact.id: number for number, taught in earlier.items() for fact in taught}
+    scores: dict[int, list[float]] = {}
+    rows = arm_rows(answers, "earlier_heldout")
+    for item, em in zip(rows.column("item_id").to_pylist(), rows.column("em").to_pylist(), strict=True):
+        scores.setdefault(night_of[item], []).append(float(em))
+    found = {str(number): float(np.mean(scores[number])) for number in sorted(scores)}
+    own = mean_em(answers, "post_off_heldout")
+    return found if own is None else found | {str(night): own}
+
+
+def backward_transfer(matrix: Mapping[str, Row]) -> float | None:
+    """Mean of R[N, i] − R[i, i] over the nights i before the last one, N; None before the second night."""
+    if not matrix:
+        return None
+    last = max(matrix, key=int)
+    changes = [
+        matrix[last][night] - matrix[night][night]
+        for night in matrix
+        if night != last and night in matrix[last] and night in matrix[night]
+    ]
+    return float(np.mean(changes)) if changes else None
