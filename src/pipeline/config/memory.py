@@ -12,12 +12,16 @@ from pipeline.config.section import FilePath, Section
 class SuiteConfig(Section):
     """What is taught and asked."""
 
-    name: str = Field("episodic", description="a registered suite: episodic, facts, …")
-    n: int = Field(50, ge=1, description="taught facts; sizes share prefixes")
+    name: str = Field("episodic", description="a registered suite: episodic, facts, relational, mixed, …")
+    n: int = Field(50, ge=1, description="taught facts; chains of facts in suite relational; sizes share prefixes")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
     )
+    contradictions: float = Field(
+        0.3, ge=0, le=1, description="share of relational chains with a statement that a later one corrects; in tenths"
+    )
+    mix: dict[str, float] = Field({}, description="suites that suite mixed is made of, with their shares of the facts")
     path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
     test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
 

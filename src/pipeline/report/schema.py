@@ -88,6 +88,15 @@ class Drift(Part):
     tokens: int
 
 
+class Relational(Part):
+    """EM of held-out questions about relations, memory off; ``n`` counts the questions of each kind."""
+
+    one_hop: Share | None = None  # relations stated once
+    join: Share | None = None  # over several hops, never trained
+    newest: Share | None = None  # relations that were corrected
+    n: dict[str, int]
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -136,6 +145,7 @@ class Report(RunReport):
     takeover: Share | None = None
     hallucination: Hallucination | None = None
     drift: Drift | None = None
+    relational: Relational | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -143,8 +153,9 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        if "hallucination" in plain:
-            plain["hallucination"] = present(plain["hallucination"])
+        for name in ("hallucination", "relational"):
+            if name in plain:
+                plain[name] = present(plain[name])
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

@@ -102,8 +102,8 @@ class RelationalStore(EpisodicStore):
         """For each query the ``k`` best connected paths of current statements, as text.
 
         A path begins at an edge whose head, or else tail, the question names; where it names none, at the edge with
-        the largest cosine. It goes on from tail to head, up to ``store.hops`` edges, and ends where the sum of its keys
-        is closest to the query: a question about the first edge brings that alone, one about a later edge all of them.
+        the largest cosine. It goes on from tail to head, up to ``store.hops`` edges, and ends at the last tail whose
+        kind the question names ("in which country"), or else where the sum of its keys is closest to the query.
         """
         self._refuse_empty()
         if k < 1:
@@ -113,7 +113,7 @@ class RelationalStore(EpisodicStore):
 
     def _told(self, query: str, vector: NDArray[np.float32], k: int) -> list[Memory]:
         starts = self._named(query, vector) or self._nearest(vector, k)
-        paths = sorted((self._path(start, base, vector) for start, base in starts), key=lambda m: -m.score)
+        paths = sorted((self._path(start, base, query, vector) for start, base in starts), key=lambda m: -m.score)
         return paths[:k]
 
     def _named(self, query: str, vector: NDArray[np.float32]) -> list[tuple[Relation, float]]:
@@ -133,14 +133,15 @@ class RelationalStore(EpisodicStore):
         numbers = np.array([self._built().position[relation.episode_id] for relation in current])
         return [(current[i], 0.0) for i in largest(self.episodes.keys[numbers] @ vector, k)]
 
-    def _path(self, start: Relation, base: float, vector: NDArray[np.float32]) -> Memory:
-        """The path from an edge that is closest to the query; a base above 0 is the score of an edge that was named."""
-        path = [start]
-        best, cosine = path, self._cosine(path, vector)
+    def _path(self, start: Relation, base: float, query: str, vector: NDArray[np.float32]) -> Memory:
+        """The path from an edge to what is asked; a base above 0 is the least score of an edge that was named."""
+        path, paths = [start], [[start]]
         while len(path) < self.config.hops and (onward := self._onward(path)):
             path = [*path, max(onward, key=lambda relation: self._cosine([relation], vector))]
-            if (longer := self._cosine(path, vector)) > cosine:
-                best, cosine = path, longer
+            paths.append(path)
+        asked = [p for p in paths if p[-1].tail_kind and f" {normalise(p[-1].tail_kind)} " in query]
+        best = asked[-1] if asked else max(paths, key=lambda p: self._cosine(p, vector))
+        cosine = self._cosine(best, vector)
         rows = [self._row(relation) for relation in best]
         text = " ".join(row.text.strip() for row in rows)
         first, *others = (row.episode_id for row in rows)

@@ -1,7 +1,7 @@
 """One relation between two entities, as a fact's ``details`` hold it, and which of several statements answers now.
 
-    {"head": "Ana Voss", "relation": "bought at", "tail": "Quill Emporium", "about": "lantern", "time": 3,
-     "confidence": 0.9, "provenance": "letter", "many": false}
+    {"head": "Ana Voss", "relation": "bought at", "tail": "Quill Emporium", "about": "lantern", "tail_kind": "store",
+     "time": 3, "confidence": 0.9, "provenance": "letter", "many": false}
 
 ``head``, ``relation`` and ``tail`` are required. Statements of the same head, relation and ``about`` contradict each
 other when their tails differ, unless ``many`` says that a head can have several. None is ever thrown away for that.
@@ -35,6 +35,7 @@ class Relation:
         relation: Its label.
         tail: Where it ends.
         about: What tells two edges of one head and label apart, such as the thing that was bought; often empty.
+        tail_kind: What the tail is, in one word: a schema by which a question asks for it; often empty.
         time: When it was stated; any unit, later is larger.
         confidence: 0..1.
         provenance: Who or what stated it; the fact's source where nothing is said.
@@ -46,6 +47,7 @@ class Relation:
     relation: str
     tail: str
     about: str = ""
+    tail_kind: str = ""
     time: float = 0.0
     confidence: float = 1.0
     provenance: str = ""
