@@ -10,7 +10,18 @@ from pipeline.errors import ArtifactError
 from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
-MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "retention", "backward_transfer")
+MEASURED = (
+    "arms",
+    "prior",
+    "uplift",
+    "sanity",
+    "takeover",
+    "hallucination",
+    "drift",
+    "retention",
+    "backward_transfer",
+    "relational",
+)
 
 
 def build_report(

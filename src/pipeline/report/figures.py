@@ -130,6 +130,9 @@ def other_table(report: Report) -> Table:
         rows += [(f"retention, facts of night {night}", number(em)) for night, em in last.items()]
     if report.backward_transfer is not None:
         rows.append(("backward_transfer", number(report.backward_transfer)))
+    if report.relational:
+        counts = report.relational.n
+        rows += [(f"relational.{k}", f"{number(getattr(report.relational, k))} (n = {counts[k]})") for k in counts]
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
     if report.lora:

@@ -89,6 +89,16 @@ class Drift(Part):
     tokens: int
 
 
+class Relational(Part):
+    """EM of held-out questions about relations, memory off; ``n`` counts the questions of each kind."""
+
+    one_hop: Share | None = None  # relations stated once
+    join: Share | None = None  # over several hops, never trained
+    two_step: Share | None = None  # the same, answered with the steps between
+    newest: Share | None = None  # relations that were corrected
+    n: dict[str, int]
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -139,6 +149,7 @@ class Report(RunReport):
     drift: Drift | None = None
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
+    relational: Relational | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -146,8 +157,9 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        if "hallucination" in plain:
-            plain["hallucination"] = present(plain["hallucination"])
+        for name in ("hallucination", "relational"):
+            if name in plain:
+                plain[name] = present(plain[name])
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

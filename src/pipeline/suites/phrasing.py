@@ -17,11 +17,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from string import Formatter
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import yaml
 
-from pipeline.suites.events import RELATIONS, Event, fill
+from pipeline.suites.events import RELATIONS, fill
 from pipeline.suites.rows import read_rows
 from pipeline.suites.types import Question, Split, Style
 
@@ -39,6 +39,19 @@ _ANSWER_SLOTS = {
     "person_day": frozenset({"day"}),
     "place_thing_person": frozenset({"person", "first", "last"}),
 }
+
+
+class Asked(Protocol):
+    """What a form can ask about: an event of the episodic suite, or whatever else names its relation and its slots."""
+
+    @property
+    def relation(self) -> str:
+        """What is asked."""
+        ...
+
+    def slots(self) -> dict[str, str]:
+        """Every slot that a template may name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +76,7 @@ class Form:
     history: tuple[tuple[str, str], ...] = ()
     plain: bool = False
 
-    def ask(self, event: Event, item_id: str, answer: str, aliases: tuple[str, ...] = ()) -> Question:
+    def ask(self, event: Asked, item_id: str, answer: str, aliases: tuple[str, ...] = ()) -> Question:
         """The question of this form about an event, with the given gold answer."""
         return Question(
             item_id=item_id,
@@ -147,21 +160,21 @@ def _composed(relation: str, parts: Mapping[str, Any]) -> tuple[tuple[Form, ...]
 
 
 @cache
-def phrasing(relation: str) -> Phrasing:
-    """The forms of a relation that ship with Engram (``data/episodic/<relation>.yaml``)."""
-    source = files(__package__).joinpath("data", "episodic", f"{relation}.yaml")
+def phrasing(relation: str, suite: str = "episodic") -> Phrasing:
+    """The forms of a relation that ship with Engram (``data/<suite>/<relation>.yaml``); absent parts are empty."""
+    source = files(__package__).joinpath("data", suite, f"{relation}.yaml")
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
     written = tuple(
         tuple(_form(row, f"{relation}/train-{g}{chr(97 + v)}", "train") for v, row in enumerate(group))
-        for g, group in enumerate(data["train"], start=1)
+        for g, group in enumerate(data.get("train", ()), start=1)
     )
     probe, test = (
-        tuple(_form(row, f"{relation}/{split}-{i}", split) for i, row in enumerate(data[split], start=1))
+        tuple(_form(row, f"{relation}/{split}-{i}", split) for i, row in enumerate(data.get(split, ()), start=1))
         for split in _UNTRAINED
     )
     return Phrasing(
-        train=written + _composed(relation, data["composed"]),
-        statements=tuple(data["statements"]),
+        train=written + (_composed(relation, data["composed"]) if "composed" in data else ()),
+        statements=tuple(data.get("statements", ())),
         probe=probe,
         test=test,
     )
