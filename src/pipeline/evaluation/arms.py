@@ -55,6 +55,8 @@ ARMS: Mapping[str, Arm] = {
     "memory_on_conflict": Arm("base", True, "before, memory contradicts what was taught"),
     "memory_on_new": Arm("base", True, "before, memory of facts never consolidated"),
     "untaught_pre": Arm("base", False, "before, people never taught"),
+    "world_pre": Arm("base", False, "before, facts of the world"),
+    "world_post": Arm("post", False, "after, facts of the world"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
@@ -62,6 +64,9 @@ ARMS: Mapping[str, Arm] = {
 
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
+WORLD_ARMS = ("world_pre", "world_post")
+GENERAL_ARMS = (*SANITY_ARMS, *WORLD_ARMS)
+"""Arms about what nobody taught: not closed book, and reported as one comparison each."""
 
 DEFAULT_FORMS: Mapping[str, int] = {
     "pre_off": 1,
@@ -155,6 +160,7 @@ def closed_book_asks(
         "untaught_pre": suite.untaught,
         "untaught": suite.untaught,
         "near_miss": suite.near_miss,
+        **dict.fromkeys(WORLD_ARMS, suite.world),
     }
     if controls == "full":
         asked |= dict.fromkeys(CONTROL_ARMS, test)

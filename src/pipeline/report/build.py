@@ -10,7 +10,10 @@ from pipeline.errors import ArtifactError
 from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
-MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift")
+MEASURED = (
+    "arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift",
+    "rouge_l", "paraphrase_preferred", "long_answers", "world_facts",
+)  # fmt: skip
 
 
 def build_report(

@@ -88,6 +88,30 @@ class Drift(Part):
     tokens: int
 
 
+class MeanFigure(Part):
+    """A mean over n questions."""
+
+    mean: float
+    ci95: Interval | None
+    n: int
+
+
+class BeforeAndAfter(Part):
+    """A share of n questions of base and adapted model; the interval is of the latter."""
+
+    pre: Share
+    post: Share
+    ci95: Interval | None
+    n: int
+
+
+class LongAnswers(Part):
+    """Figures of answers that are sentences, with how many each is a mean of."""
+
+    rouge_l: dict[str, MeanFigure]  # recall, by arm
+    paraphrase_preferred: BeforeAndAfter | None = None
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -136,6 +160,10 @@ class Report(RunReport):
     takeover: Share | None = None
     hallucination: Hallucination | None = None
     drift: Drift | None = None
+    rouge_l: Share | None = None  # of taught questions, after; LongAnswers has the rest
+    paraphrase_preferred: Share | None = None
+    long_answers: LongAnswers | None = None
+    world_facts: SanityFigures | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -145,6 +173,8 @@ class Report(RunReport):
         plain = super().to_json()
         if "hallucination" in plain:
             plain["hallucination"] = present(plain["hallucination"])
+        if "long_answers" in plain:
+            plain["long_answers"] = present(plain["long_answers"])
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

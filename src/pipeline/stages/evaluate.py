@@ -1,6 +1,7 @@
 """Stage ``evaluate``: ask every arm, before and after, with the memory off and on, and measure what else moved.
 
-Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json`` and the feedback for the next night.
+Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json`` and the feedback for the next night;
+for a suite with choices also ``preferences`` (schema preferences/1: how likely each of their answers is).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.drift import drift
 from pipeline.evaluation.guards import guard_figures
 from pipeline.evaluation.metrics import probe_outcomes, summarise
+from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.sanity import sanity_asks, second_look
@@ -69,10 +71,13 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         )
         full = config.evaluation.controls == "full"
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
-        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, store, progress)
+        answers, drifted, notes, preferences = _examine(stage.folder, config, inputs, asks, suite, store, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
         notes = [*plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
+        if preferences is not None:
+            stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
+            figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
@@ -93,8 +98,8 @@ def _examine(
     suite: Suite,
     store: EpisodicStore,
     progress: Progress,
-) -> tuple[pa.Table, dict[str, object], list[str]]:
-    """Answers of every model as one table, the drift from base to adapted model, and what readers must know."""
+) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None]:
+    """Answers of every model, drift from base to adapted model, what readers must know, and likelihoods of choices."""
     from pipeline.language.adapter import load_adapter
     from pipeline.language.models import load_for_evaluation
 
@@ -108,7 +113,7 @@ def _examine(
                 base, _control(folder, control, config, inputs, suite, store, base, progress)
             )
     answers, notes = _answers(models, asks, load_sanity(), suite.taught, config, progress)
-    return answers, _drift(base, post, config, progress), notes
+    return answers, _drift(base, post, config, progress), notes, _preferences(base, post, suite, progress)
 
 
 def _answers(
@@ -195,6 +200,16 @@ def _drift(
     rows = [row for domain in DRIFT_DOMAINS for row in drift_rows(base, load_drift(domain), tokens)]
     progress.phase("drift on other text", len(rows))
     return drift(token_drift(base, post, rows, progress.advance))
+
+
+def _preferences(base: LanguageModel, post: LanguageModel, suite: Suite, progress: Progress) -> pa.Table | None:
+    """How likely the answers of the suite's choices are to both models; None for a suite without any."""
+    from pipeline.language.preferences import preference_table
+
+    if not suite.choices:
+        return None
+    progress.phase("which answers are likelier", 2 * sum(1 + len(choice.wrong) for choice in suite.choices))
+    return preference_table(base, post, suite.choices, progress.advance)
 
 
 def _control(

@@ -28,11 +28,18 @@ class SuiteSettings(Protocol):
     def path(self) -> Path | None: ...
     @property
     def test_forms(self) -> Path | None: ...
+    @property
+    def author_range(self) -> range: ...
 
 
 SuiteBuilder = Callable[[SuiteSettings, int], Suite]
 _BUILDERS: dict[str, SuiteBuilder] = {}
-_SHIPPED = ("pipeline.suites.episodic", "pipeline.suites.facts")
+_SHIPPED = (
+    "pipeline.suites.episodic",
+    "pipeline.suites.facts",
+    "pipeline.suites.tofu",
+    "pipeline.suites.triples",
+)
 
 
 def register_suite(name: str) -> Callable[[SuiteBuilder], SuiteBuilder]:
