@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.errors import DataError
 from pipeline.reading.chat import read_chat
-from pipeline.reading.markdown import read_markdown
+from pipeline.reading.markdown import read_markdown, sections
 from pipeline.reading.passage import LARGEST
 from pipeline.reading.plain_text import read_plain_text
 
@@ -67,6 +69,15 @@ def test_markdown_keeps_headings_lines_and_words_alone(tmp_path: Path) -> None:
         ("Café: # no heading", "notes.md:24-26 (Café)"),
         ("Café > Late: She said so.", "notes.md:31 (Café > Late)"),
     ]
+
+
+@given(st.text(st.sampled_from("#->*`|_ \n\tab1.[]()!<&"), max_size=80) | st.text(max_size=60))
+def test_any_text_has_blocks_within_its_lines(text: str) -> None:
+    text = text.replace("\r", "\n")
+    for headings, blocks in sections(text):
+        assert all(headings)
+        for block in blocks:
+            assert block.text and 1 <= block.first <= block.last <= text.count("\n") + 1
 
 
 def test_the_lines_of_a_source_hold_its_words(tmp_path: Path) -> None:

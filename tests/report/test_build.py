@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow as pa
 import pytest
 
 from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
+from pipeline.evaluation.metrics import summarise
+from pipeline.evaluation.preferences import PREFERENCES, long_answer_figures
 from pipeline.report.build import load_report
-from tests.report.examples import answered, make_report
+from pipeline.report.figures import headline, other_table
+from tests.report.examples import DRIFT, answered, make_report
 
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
 SUITE, ANSWERS = answered()
@@ -33,6 +37,25 @@ def test_what_was_not_measured_is_absent_and_its_guard_is_null() -> None:
     assert {"prior", "uplift", "sanity", "takeover", "hallucination", "drift", "lora"}.isdisjoint(plain)
     assert plain["guards"] == guards
     assert plain["arms"] == {}
+
+
+def test_figures_of_long_answers_stand_at_the_top_and_with_their_numbers(tmp_path: Path) -> None:
+    row = {"item_id": "a", "right": "r", "wrong": ["w"], "right_pre": -2.0, "wrong_pre": [-1.0]}
+    chosen = pa.Table.from_pylist([row | {"right_post": -0.5, "wrong_post": [-1.0]}], schema=PREFERENCES)
+    measured = summarise(ANSWERS, SUITE, DRIFT, 50) | long_answer_figures(ANSWERS, chosen, 50)
+    world = {"pre": 0.5, "post": 0.5, "delta": 0.0, "kept": 1.0, "n": 2}
+    report = make_report(SUITE, ANSWERS, metrics=measured | {"world_facts": world})
+    plain = report.to_json()
+    jsonschema.validate(plain, SCHEMA)
+    assert plain["paraphrase_preferred"] == 1.0 and plain["long_answers"]["paraphrase_preferred"]["n"] == 1
+    assert plain["rouge_l"] == plain["long_answers"]["rouge_l"]["post_off"]["mean"] and plain["world_facts"] == world
+    write_json(tmp_path / "report.json", plain)
+    assert load_report(tmp_path) == report
+    shown = {name: value for name, value in other_table(report).rows}
+    assert shown["paraphrase_preferred"].startswith("0.000 before, 1.000 after") and "world_facts.kept" in shown
+    assert {"ROUGE-L", "Paraphrase preferred", "Facts of the world"} <= {title for title, _, _ in headline(report)}
+    plainer = make_report(SUITE, ANSWERS).to_json()
+    assert not {"rouge_l", "paraphrase_preferred", "long_answers", "world_facts"} & set(plainer)
 
 
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:
