@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from pipeline.language.generation import Generation
     from pipeline.language.models import LanguageModel
 
+FORMAT_ONLY = "format_only"
 PASSED = 0.5  # share of right probe answers from which a fact counts as known
 
 
@@ -70,6 +71,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             suite, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
         )
         full = config.evaluation.controls == "full"
+        plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         answers, drifted, notes, preferences = _examine(stage.folder, config, inputs, asks, suite, store, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
@@ -88,6 +90,20 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             "post_off_heldout": figures["arms"]["post_off_heldout"]["em"],
         }
     return stage.result
+
+
+def trainable_controls(plan: Plan, kinds: Mapping[str, int]) -> Plan:
+    """The plan without ``format_only`` where the night has no namesakes to train it on.
+
+    Args:
+        plan: Every ask.
+        kinds: Training rows by kind.
+    """
+    kept = tuple(ask for ask in plan.asks if ask.arm != FORMAT_ONLY)
+    if kinds.get("namesake") or len(kept) == len(plan.asks):
+        return plan
+    note = f"{FORMAT_ONLY} is left out: no question is about a namesake, of whom it would be trained."
+    return Plan(kept, (*plan.notes, note))
 
 
 def _examine(
