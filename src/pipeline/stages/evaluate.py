@@ -75,7 +75,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         answers, drifted, notes, preferences = _examine(stage.folder, config, inputs, asks, suite, store, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
-        notes = [*plan.notes, *notes]
+        notes = [*suite.notes, *plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
