@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipeline.catalogue.data import DATA_SETS, data_set, pull
+from pipeline.catalogue.data import DATA_SETS, data_set, located, pull
 from pipeline.catalogue.hub import load_rows
 from pipeline.catalogue.models import hub_cache, known_models
 from pipeline.cli.app import app
@@ -62,6 +62,37 @@ def test_authors_are_numbered_in_twenties(tmp_path: Path) -> None:
     authors = [row["author"] for row in rows(folder / "qa.jsonl")]
     assert authors == [1] * 20 + [2] * 20 + [3] * 5
     assert rows(folder / "world_facts.jsonl") == [{"question": "q", "answer": "a", "perturbed_answer": ["b"]}]
+
+
+def test_a_paraphrase_is_numbered_like_its_question(tmp_path: Path) -> None:
+    def of_author_two(name: str, configuration: str | None, split: str) -> list[dict[str, Any]]:
+        return (
+            [{"question": "q25", "answer": "a"}]
+            if configuration == "retain_perturbed"
+            else hub(name, configuration, split)
+        )
+
+    folder = pull("tofu", tmp_path, of_author_two)
+    assert rows(folder / "paraphrase.jsonl") == [{"question": "q25", "answer": "a", "author": 2}]
+
+
+def test_a_suite_finds_its_data_where_it_was_put_or_fetches_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("ENGRAM_DATA", raising=False)
+    assert located("tofu", hub) == tmp_path / "cache" / "data" / "tofu" == located("tofu", no_hub)
+    monkeypatch.setenv("ENGRAM_DATA", str(tmp_path / "own"))
+    pull("tofu", load=hub)
+    assert located("tofu", no_hub) == tmp_path / "own" / "tofu"
+    with pytest.raises(
+        DataError, match=r"data set squad is not here: put passages\.jsonl .*engram data pull squad.*nothing"
+    ):
+        located("squad", no_hub)
+
+
+def no_hub(name: str, configuration: str | None, split: str) -> list[dict[str, Any]]:
+    raise DataError("there is nothing")
 
 
 def test_what_cannot_be_fetched_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,6 +194,24 @@ def test_lessons_and_data_are_listed(
     assert "nothing runs here" in engram("down").output
 
 
+def test_a_folder_of_notes_is_told_file_by_file(
+    scripted_night: ScriptedNight, tmp_path: Path, artifact_root: Path
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "trip.md").write_text("# Trip\n\nMona Hale bought a lantern.\n")
+    (folder / "map.png").write_bytes(b"\x89PNG")
+    (folder / "chat.jsonl").write_text(json.dumps({"role": "user", "content": "I parked at the harbour."}) + "\n")
+    told = engram("teach", folder, "--session", "day-01")
+    assert told.exit_code == 0, told.output
+    for word in ("trip.md", "Markdown", "chat log", "left out", "2 written", "nightly --set session=day-01"):
+        assert word in told.output
+    assert "2 already known" in engram("teach", folder, "--session", "day-01").output
+    (folder / "bad.txt").write_bytes(b"a\n\xff\n")
+    assert_refused(engram("teach", folder, "--session", "day-02"), "bad.txt:2", "not UTF-8")
+    assert not (artifact_root / "memory" / "day-02").exists()
+
+
 def test_a_benchmark_s_tables_are_printed_under_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     from pipeline.bench import registry
 

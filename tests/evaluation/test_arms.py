@@ -11,7 +11,7 @@ from pipeline.evaluation.arms import ARMS, Ask, Plan, limit_forms
 from pipeline.evaluation.recall import is_plain, plan_arms, retrieval_usage
 from pipeline.evaluation.scoring import mentions
 from pipeline.evaluation.types import Memory
-from pipeline.suites.types import Suite
+from pipeline.suites.types import Question, Suite
 from tests.evaluation.examples import NameRetriever, examine, small_suite
 
 EVERY_RUN = {
@@ -71,8 +71,14 @@ def test_models_follow_the_arm() -> None:
     assert {ask.arm for ask in plan.of_model("format_only")} == {"format_only"}
     assert sum(len(plan.of_model(model)) for model in plan.models) == len(plan.asks)
     assert {a.arm for a in plan.of_model("base")} == {
-        arm for arm in ARMS if ARMS[arm].model == "base" and arm != "sanity_pre"
+        arm for arm in ARMS if ARMS[arm].model == "base" and arm not in ("sanity_pre", "world_pre")
     }
+
+
+def test_both_models_are_asked_every_fact_of_the_world() -> None:
+    world = tuple(Question(f"w{i}", "world", "world", "test", f"Which is {i}?", "it") for i in range(30))
+    arms = by_arm(planned(replace(small_suite(), world=world), secondary_n=2))
+    assert [ask.question for ask in arms["world_pre"]] == [ask.question for ask in arms["world_post"]] == list(world)
 
 
 def test_memory_arms_ask_plain_forms_and_closed_arms_hold_no_memory() -> None:

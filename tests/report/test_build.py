@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pyarrow as pa
 import pytest
 
 from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
+from pipeline.evaluation.metrics import summarise
+from pipeline.evaluation.preferences import PREFERENCES, long_answer_figures
 from pipeline.report.build import load_report
-from pipeline.report.figures import other_table
+from pipeline.report.figures import headline, other_table
 from pipeline.suites.relational import build_relational
-from tests.report.examples import answered, make_report
+from tests.report.examples import DRIFT, answered, make_report
 
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
 SUITE, ANSWERS = answered()
@@ -48,6 +51,25 @@ def test_relations_are_reported_by_kind_of_question() -> None:
     assert shown["relational.join"] == f"{plain['relational']['join']:.3f} (n = 12)"
     stated_once = make_report(*answered(build_relational(4, 1337, 0.0))).to_json()
     assert "newest" not in stated_once["relational"] and "relational" not in make_report(SUITE, ANSWERS).to_json()
+
+
+def test_figures_of_long_answers_stand_at_the_top_and_with_their_numbers(tmp_path: Path) -> None:
+    row = {"item_id": "a", "right": "r", "wrong": ["w"], "right_pre": -2.0, "wrong_pre": [-1.0]}
+    chosen = pa.Table.from_pylist([row | {"right_post": -0.5, "wrong_post": [-1.0]}], schema=PREFERENCES)
+    measured = summarise(ANSWERS, SUITE, DRIFT, 50) | long_answer_figures(ANSWERS, chosen, 50)
+    world = {"pre": 0.5, "post": 0.5, "delta": 0.0, "kept": 1.0, "n": 2}
+    report = make_report(SUITE, ANSWERS, metrics=measured | {"world_facts": world})
+    plain = report.to_json()
+    jsonschema.validate(plain, SCHEMA)
+    assert plain["paraphrase_preferred"] == 1.0 and plain["long_answers"]["paraphrase_preferred"]["n"] == 1
+    assert plain["rouge_l"] == plain["long_answers"]["rouge_l"]["post_off"]["mean"] and plain["world_facts"] == world
+    write_json(tmp_path / "report.json", plain)
+    assert load_report(tmp_path) == report
+    shown = {name: value for name, value in other_table(report).rows}
+    assert shown["paraphrase_preferred"].startswith("0.000 before, 1.000 after") and "world_facts.kept" in shown
+    assert {"ROUGE-L", "Paraphrase preferred", "Facts of the world"} <= {title for title, _, _ in headline(report)}
+    plainer = make_report(SUITE, ANSWERS).to_json()
+    assert not {"rouge_l", "paraphrase_preferred", "long_answers", "world_facts"} & set(plainer)
 
 
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:

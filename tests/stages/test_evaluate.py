@@ -8,17 +8,18 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import ConsolidationConfig
-from pipeline.evaluation.arms import Ask
+from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.prompts import render
 from pipeline.evaluation.sanity import sanity_asks, sanity_summary
 from pipeline.evaluation.types import Memory
 from pipeline.language.generation import Generation, generate
 from pipeline.language.prompts import closed_book_prompt, memory_prompt
 from pipeline.progress import Silent
-from pipeline.stages.evaluate import _answers, _replies
+from pipeline.stages.evaluate import _answers, _preferences, _replies, trainable_controls
 from pipeline.stages.night import configure
 from pipeline.suites.sanity import SanityQuestion
-from pipeline.suites.types import Question
+from pipeline.suites.types import Choice, Question
+from tests.evaluation.examples import small_suite
 from tests.language.examples import facts
 from tests.language.tiny import tiny_language_model, tiny_model
 
@@ -60,6 +61,24 @@ def test_only_memory_prompts_are_contrasted_and_as_configured(artifact_root: Pat
     for model in MODELS:
         mine = [i for i, ask in enumerate(ASKS) if ask.model == model and ask.memories]
         assert len({tuple(made[contrast][i].text for i in mine) for contrast in made}) == 3
+
+
+def test_format_only_is_left_out_where_there_are_no_namesakes() -> None:
+    plan = Plan(
+        tuple(Ask(arm, ask.question) for arm in ("format_only", "shuffled_answers") for ask in ASKS[:2]), ("n",)
+    )
+    assert trainable_controls(plan, {"question": 4, "namesake": 1}) == plan
+    fewer = trainable_controls(plan, {"question": 4})
+    assert fewer.models == ("shuffled_answers",) and len(fewer.notes) == 2 and "namesake" in fewer.notes[1]
+    assert trainable_controls(fewer, {}) == fewer
+
+
+def test_choices_are_compared_where_a_suite_has_any() -> None:
+    post, suite = MODELS["post"], small_suite(2)
+    assert _preferences(BASE, post, suite, Silent()) is None
+    choices = tuple(Choice(fact.questions[0], "He was there.", ("She was there.", "No.")) for fact in suite.taught)
+    found = _preferences(BASE, post, replace(suite, choices=choices), Silent())
+    assert found is not None and found.column("item_id").to_pylist() == [fact.id for fact in suite.taught]
 
 
 @pytest.mark.parametrize("right", ["base", "post"])

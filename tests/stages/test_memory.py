@@ -11,7 +11,8 @@ import pytest
 from pipeline.artifacts import GenerationStore, read_json, stage_results, write_json
 from pipeline.errors import ArtifactError, ConfigError, DataError, StoreError
 from pipeline.progress import Silent
-from pipeline.sessions.lessons import teach_file
+from pipeline.reading import read_path
+from pipeline.sessions.lessons import teach_file, teach_reading
 from pipeline.stages import persist_store
 from pipeline.stages.memory import merge_facts, open_store, reference_of, references_of, session_facts
 from pipeline.stages.night import begin, configure
@@ -56,6 +57,25 @@ def test_a_lesson_is_written_at_once_and_only_once(
     assert store.current() is not None and store.current().number == 1  # type: ignore[union-attr]
     assert [fact.id for fact in session_facts(store)] == ["f0", "f1", "f2"]
     assert all(fact.asked("test") for fact in session_facts(store))
+
+
+def test_notes_are_taken_in_with_their_lines_and_only_once(
+    scripted_night: ScriptedNight, tmp_path: Path, artifact_root: Path
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "trip.md").write_text("# Trip\n\nMona Hale bought a lantern at the harbour.\n\n## Food\n\nWe ate fish.\n")
+    config = configure("consolidation/nightly", ("session=day-01", "tracking.enabled=false"))
+    lesson = teach_reading(read_path(folder), "day-01", config)
+    assert len(lesson.report.written) == 2 and lesson.session == "day-01"
+    (folder / "trip.md").rename(folder / "moved.md")
+    again = teach_reading(read_path(folder), "day-01", config)
+    assert len(again.report.reused) == 2 == again.size and not again.report.written
+    episodes = GenerationStore.of(artifact_root, "day-01", "episodic").current().table("episodes")  # type: ignore[union-attr]
+    assert episodes.column("source").to_pylist() == ["trip.md:3 (Trip)", "trip.md:7 (Trip > Food)"]
+    assert episodes.column("text").to_pylist()[1] == "Trip > Food: We ate fish."
+    night = scripted_night.run("session=day-01", "tracking.enabled=false", target="consolidation/nightly")
+    assert stage_results(night)["persist_store"].metrics["reused"] == 2
 
 
 def test_a_bad_row_leaves_no_store(scripted_night: ScriptedNight, tmp_path: Path, artifact_root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import ArtifactError
 from pipeline.suites.episodic import build_episodic
 from pipeline.suites.table import facts_of, facts_table, questions_of, questions_table, suite_of, suite_tables
-from pipeline.suites.types import Fact, Question
+from pipeline.suites.types import Choice, Fact, Question
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 TURNS = st.lists(st.tuples(TEXT, TEXT), max_size=2).map(tuple)
@@ -47,6 +48,13 @@ def test_a_suite_round_trips_through_parquet(tmp_path: Path) -> None:
         suite_of({name: pq.read_table(tmp_path / f"{name}.parquet") for name in ("facts", "questions", "suite")})
         == suite
     )
+
+
+def test_choices_and_facts_of_the_world_come_back_in_their_order() -> None:
+    asked = [replace(q, item_id=f"c{i}", split="test") for i, q in enumerate(build_episodic(3, 3).untaught[:5])]
+    choices = tuple(Choice(q, f"right {i}", (f"wrong {i}",) * i) for i, q in enumerate(asked[2:]))
+    suite = replace(build_episodic(2, 3), world=tuple(asked[:2]), choices=choices)
+    assert suite_of(suite_tables(suite)) == suite
 
 
 def test_questions_of_no_fact_are_an_error() -> None:

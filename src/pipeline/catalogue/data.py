@@ -13,6 +13,7 @@ from pipeline.artifacts import write_bytes
 from pipeline.catalogue.hub import Load, Row, data_root, load_rows
 from pipeline.errors import ConfigError, DataError
 from pipeline.images import idx_folder, prepare_images, prepared_folder
+from pipeline.language.models import cache_folder
 
 _TOFU_ROWS, _TOFU_PER_AUTHOR = 3200, 20  # authors 1 to 160; the last 40 are TOFU's own forgetting splits
 _SQUAD_PASSAGES = 300
@@ -58,7 +59,11 @@ def _tofu(load: Load) -> dict[str, list[dict[str, Any]]]:
         for i, row in enumerate(full)
     ]
     keys = ("question", "answer", "paraphrased_answer", "paraphrased_question", "perturbed_answer")
-    paraphrased = [_kept(row, keys) for row in load(name, "retain_perturbed", "train")]
+    authors = {row["question"]: row["author"] for row in rows}
+    paraphrased = [
+        {**_kept(row, keys), **({"author": authors[row["question"]]} if row["question"] in authors else {})}
+        for row in load(name, "retain_perturbed", "train")
+    ]
     world = [
         _kept(row, ("question", "answer", "perturbed_answer")) for row in load(name, "world_facts_perturbed", "train")
     ]
@@ -84,7 +89,8 @@ DATA_SETS: tuple[DataSet, ...] = (
             ("qa.jsonl", "paraphrase.jsonl", "world_facts.jsonl"), _tofu),
     DataSet("squad", "Wikipedia passages with questions", "rajpurkar/squad on the hub, CC BY-SA 4.0",
             ("passages.jsonl",), _squad),
-    DataSet("triples", "facts in ten relations", "the repository sleeping-llm, MIT", ("facts.jsonl",)),
+    DataSet("triples", "facts in ten relations",
+            "half of experiments/data/fact_pool_500.json in vbario/sleeping-llm, MIT", ("facts.jsonl",)),
     DataSet("mnist", "handwritten digits", "ylecun/mnist on the hub, CC BY-SA 3.0", (), images=True),
     DataSet("fashion-mnist", "pictures of clothing", "zalando-datasets/fashion_mnist on the hub, MIT", (), images=True),
     DataSet("text", "plays, for byte-level models", "tinyshakespeare in karpathy/char-rnn, public domain",
@@ -102,6 +108,31 @@ def data_set(name: str) -> DataSet:
         if entry.name == name:
             return entry
     raise ConfigError(f"unknown data set {name!r}; there are: {', '.join(entry.name for entry in DATA_SETS)}")
+
+
+def located(name: str, load: Load | None = None) -> Path:
+    """The folder of a text data set: below ``$ENGRAM_DATA``, else in the cache, else fetched from the hub into it.
+
+    Args:
+        name: One of `DATA_SETS`, no image set.
+        load: Replaces `datasets.load_dataset`.
+
+    Raises:
+        DataError: It is nowhere, and cannot be fetched.
+    """
+    entry, cache = data_set(name), cache_folder() / "data"
+    for root in (data_root(), cache):
+        if root is not None and all((root / name / file).is_file() for file in entry.files):
+            return root / name
+    remedy = f"put {', '.join(entry.files)} into the folder {name} below $ENGRAM_DATA ({data_root() or 'not set'})"
+    if entry.fetch is None:
+        raise DataError(f"data set {name} is not here: {remedy}; source: {entry.source}")
+    try:
+        return pull(name, cache, load)
+    except DataError as error:
+        raise DataError(
+            f"data set {name} is not here: {remedy}, or run `engram data pull {name}` where there is a network; {error}"
+        ) from None
 
 
 def pull(name: str, root: Path | None = None, load: Load | None = None) -> Path:

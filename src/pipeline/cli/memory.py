@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pipeline.reading import Reading
+    from pipeline.sessions.lessons import Lesson
 
 Settings = Annotated[
     list[str] | None,
@@ -16,7 +22,14 @@ Settings = Annotated[
 
 
 def teach(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Facts as JSON lines; only id and text are required.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|FOLDER",
+            help="Facts as JSON lines (only id and text are required), Markdown, text, a chat log (JSON lines of role "
+            "and content), or a folder of notes and chats.",
+        ),
+    ],
     session: Annotated[
         str | None,
         typer.Option(
@@ -25,17 +38,46 @@ def teach(
     ] = None,
     settings: Settings = None,
 ) -> None:
-    """Write your facts into a session's memory at once; what is stored already is reused.
+    """Write facts, notes or chats into a session's memory at once; what is stored already is reused.
 
-    Each fact passes the write gate: its score is recorded, and with gate.enforce=true a low one is refused.
+    Notes become one episode a paragraph or short section, chats one an exchange; each keeps its file and lines.
+    Everything passes the write gate: its score is recorded, and with gate.enforce=true a low one is refused.
     """
-    from pipeline.sessions.lessons import teach_file
+    from pipeline.reading import is_readable, read_path
+    from pipeline.sessions.lessons import teach_file, teach_reading
     from pipeline.stages.night import configure
 
     console = Console()
     config = configure("consolidation/facts", settings or ())
-    with console.status(f"reading {file}, judging every fact"):
-        lessons = teach_file(file, session, config)
+    with console.status(f"reading {file}, judging everything in it"):
+        reading = read_path(file) if is_readable(file) else None
+        lessons = [teach_reading(reading, session, config)] if reading else teach_file(file, session, config)
+    if reading:
+        _show_files(console, file, reading)
+    _show_lessons(console, lessons)
+    first = lessons[0].session
+    night = f"nightly --set session={first}" if reading else f"facts --set suite.path={file}"
+    console.print(f"\nLet it sleep on them:  engram run consolidation/{night}", highlight=False, soft_wrap=True)
+    console.print(
+        f'Ask at once:           engram ask "…" --memory on --adapter none --session {first}',
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _show_files(console: Console, path: Path, reading: Reading) -> None:
+    """What was taken from which file."""
+    table = Table("file", "kind", title=f"Read from {escape(str(path))}", title_justify="left")
+    for name in ("passages", "repeated"):
+        table.add_column(name, justify="right")
+    for file in reading.files:
+        counts = (str(len(file.passages)), str(file.repeated)) if file.kind else ("", "")
+        table.add_row(escape(file.name), file.kind or "[dim]left out[/dim]", *counts)
+    console.print(table)
+
+
+def _show_lessons(console: Console, lessons: Sequence[Lesson]) -> None:
+    """The gate's verdicts and what became of what was judged, session by session."""
     for lesson in lessons:
         table = Table(
             "id", "surprise", "novelty", "score", "gate", "why", title=f"Session {lesson.session}", title_justify="left"
@@ -55,11 +97,6 @@ def teach(
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"\nLet it sleep on them:  engram run consolidation/facts --set suite.path={file}", highlight=False)
-    console.print(
-        f'Ask at once:           engram ask "…" --memory on --adapter none --session {lessons[0].session}',
-        highlight=False,
-    )
 
 
 def ask(

@@ -40,6 +40,14 @@ def figures_summary(report: Report) -> Table:
     if report.sanity is not None:
         kept = "" if report.sanity.kept is None else f", {report.sanity.kept:.1%} of the right answers kept"
         rows.append(("sanity", f"{report.sanity.delta:+.3f} over {report.sanity.n} questions{kept}"))
+    if report.long_answers is not None and report.rouge_l is not None:
+        n = report.long_answers.rouge_l["post_off"].n
+        rows.append(("ROUGE-L", f"{report.rouge_l:.3f} of the answers to {n} taught questions"))
+    if report.long_answers is not None and (chosen := report.long_answers.paraphrase_preferred) is not None:
+        told = f"{chosen.pre:.3f} before, {chosen.post:.3f} after, of {chosen.n} questions"
+        rows.append(("paraphrase", f"likelier than every wrong answer: {told}"))
+    if report.world_facts is not None:
+        rows.append(("world facts", f"{report.world_facts.delta:+.3f} over {report.world_facts.n} questions"))
     if report.takeover is not None:
         rows.append(("takeover", f"{report.takeover:.3f}"))
     if report.drift is not None:

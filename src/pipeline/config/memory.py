@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -23,8 +24,29 @@ class SuiteConfig(Section):
         0.3, ge=0, le=1, description="share of relational chains with a statement that a later one corrects; in tenths"
     )
     mix: dict[str, float] = Field({}, description="suites that suite mixed is made of, with their shares of the facts")
-    path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
+    path: FilePath | None = Field(
+        None, description="file of the user's own facts (JSON lines), for suite facts; data in place of the public one"
+    )
+    authors: int | str = Field(
+        20, description="authors of suite tofu: the first so many of 160, or a range such as 21-30; the bar is on 1-20"
+    )
     test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
+
+    @model_validator(mode="after")
+    def _authors_are_some(self) -> Self:
+        if isinstance(self.authors, str) and not re.fullmatch(r"\d{1,6}-\d{1,6}", self.authors):
+            raise ValueError(f"authors: expected a number or a range such as 21-30, found {self.authors!r}")
+        if not self.author_range or self.author_range.start < 1:
+            raise ValueError(f"authors: expected at least one author, counted from 1, found {self.authors!r}")
+        return self
+
+    @property
+    def author_range(self) -> range:
+        """The authors that ``authors`` means, counted from 1."""
+        if isinstance(self.authors, int):
+            return range(1, self.authors + 1)
+        first, last = map(int, self.authors.split("-"))
+        return range(first, last + 1)
 
 
 class NightsConfig(Section):

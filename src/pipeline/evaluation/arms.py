@@ -59,6 +59,8 @@ ARMS: Mapping[str, Arm] = {
     "earlier_heldout": Arm("post", False, "after, facts of earlier nights, test forms"),
     "earlier_probe": Arm("post", False, "after, facts of earlier nights, probe forms"),
     "earlier_probe_before": Arm("previous", False, "the adapter before, facts of earlier nights, probe forms"),
+    "world_pre": Arm("base", False, "before, facts of the world"),
+    "world_post": Arm("post", False, "after, facts of the world"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
@@ -66,6 +68,9 @@ ARMS: Mapping[str, Arm] = {
 
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
+WORLD_ARMS = ("world_pre", "world_post")
+GENERAL_ARMS = (*SANITY_ARMS, *WORLD_ARMS)
+"""Arms about what nobody taught: not closed book, and reported as one comparison each."""
 
 DEFAULT_FORMS: Mapping[str, int] = {
     "pre_off": 1,
@@ -165,6 +170,7 @@ def closed_book_asks(
         "untaught_pre": suite.untaught,
         "untaught": suite.untaught,
         "near_miss": suite.near_miss,
+        **dict.fromkeys(WORLD_ARMS, suite.world),
     }
     if controls == "full":
         asked |= dict.fromkeys(CONTROL_ARMS, test)

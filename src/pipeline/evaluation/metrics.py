@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.evaluation.arms import ARMS, SANITY_ARMS
+from pipeline.evaluation.arms import ARMS, GENERAL_ARMS
 from pipeline.evaluation.bootstrap import difference_interval, mean_interval
 from pipeline.evaluation.relational import relational_figures
 from pipeline.evaluation.sanity import hallucination, sanity_summary, takeover, taught_phrases
@@ -144,7 +144,7 @@ def summarise(
     arms = {
         arm: arm_summary(arm_rows(answers, arm), suite.statistics.jaccard, resamples, seed)
         for arm in ARMS
-        if arm in present and arm not in SANITY_ARMS
+        if arm in present and arm not in GENERAL_ARMS
     }
     own = arm_rows(answers, "post_off", "post_off_probe", "post_off_heldout")
     figures = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from pipeline.errors import DataError
-from pipeline.evaluation.arms import SANITY_ARMS, Ask
+from pipeline.evaluation.arms import GENERAL_ARMS, Ask
 from pipeline.evaluation.scoring import mentions
 from pipeline.suites.types import Fact, Question
 
@@ -16,6 +17,7 @@ MemoryPrompt = Callable[[str, Sequence[str]], str]
 _WORD = re.compile(r"[^\W_]+")
 
 
+@lru_cache(maxsize=1 << 16)
 def _spaced(text: str) -> str:
     """Lower-cased words between single spaces; punctuation and special tokens separate words."""
     return " " + " ".join(_WORD.findall(text.lower())) + " "
@@ -53,7 +55,7 @@ def check_closed_book(
     """Prove that no memory-OFF prompt holds its answer or its fact.
 
     Args:
-        asks: What is asked; arms with memories and the general (sanity) questions are not closed book.
+        asks: What is asked; arms with memories and general questions are not closed book.
         prompts: The rendered prompt of each ask.
         facts: Taught facts by id.
         boilerplate: The template around an empty question; its own words betray nothing.
@@ -62,7 +64,7 @@ def check_closed_book(
         DataError: a prompt holds the gold, an alias, or the text of the fact, as whole words.
     """
     for ask, prompt in zip(asks, prompts, strict=True):
-        if ask.memories is not None or ask.arm in SANITY_ARMS:
+        if ask.memories is not None or ask.arm in GENERAL_ARMS:
             continue
         question = ask.question
         leak = leaked_answer(question, asked_text(question))

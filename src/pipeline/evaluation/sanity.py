@@ -40,7 +40,7 @@ def second_look(questions: Sequence[SanityQuestion], answers: pa.Table) -> list[
     """
     seen = answers.filter(pc.field("split") != "test")
     pairs = paired(seen)
-    if not pairs or float(_figures(pairs)["delta"] or 0.0) >= DOUBTFUL:
+    if not pairs or float(kept_figures(pairs)["delta"] or 0.0) >= DOUBTFUL:
         return []
     asked = {str(before["item_id"]) for before, _ in pairs}
     return sanity_asks([item for item in questions if item.half == "dev" and item.id not in asked])
@@ -58,15 +58,16 @@ def _as_question(item: SanityQuestion) -> Question:
     )
 
 
-def paired(answers: pa.Table) -> list[tuple[dict[str, object], dict[str, object]]]:
-    """The sanity rows of base and adapted model, question by question, in the order of their ids."""
+def paired(answers: pa.Table, arms: tuple[str, str] = SANITY_ARMS) -> list[tuple[dict[str, object], dict[str, object]]]:
+    """The rows of base and adapted model, question by question, in the order of their ids."""
     before, after = (
-        {row["item_id"]: row for row in answers.filter(pc.field("arm") == arm).to_pylist()} for arm in SANITY_ARMS
+        {row["item_id"]: row for row in answers.filter(pc.field("arm") == arm).to_pylist()} for arm in arms
     )
     return [(before[name], after[name]) for name in sorted(before.keys() & after.keys())]
 
 
-def _figures(pairs: Sequence[tuple[dict[str, object], dict[str, object]]]) -> dict[str, float | int | None]:
+def kept_figures(pairs: Sequence[tuple[dict[str, object], dict[str, object]]]) -> dict[str, float | int | None]:
+    """``{pre, post, delta, kept, n}`` of at least one pair; accuracy is `contains`."""
     right_before = [bool(before["contains"]) for before, _ in pairs]
     right_after = [bool(after["contains"]) for _, after in pairs]
     kept = [after for before, after in zip(right_before, right_after, strict=True) if before]
@@ -93,8 +94,8 @@ def sanity_summary(answers: pa.Table) -> dict[str, object] | None:
         for key, column in (("by_panel", "relation"), ("by_half", "form"))
     }
     return {
-        **_figures(pairs),
-        **{key: {name: _figures(members) for name, members in group.items()} for key, group in groups.items()},
+        **kept_figures(pairs),
+        **{key: {name: kept_figures(members) for name, members in group.items()} for key, group in groups.items()},
     }
 
 

@@ -11,6 +11,7 @@ import string
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 CONTAINS_WINDOW = 24
 """White-space separated words of an answer in which `contains` looks for the gold."""
@@ -35,6 +36,7 @@ def _is_punctuation(character: str) -> bool:
     return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
+@lru_cache(maxsize=1 << 16)  # suites compare every answer with every question
 def normalise(text: str) -> str:
     """Lower the case, delete punctuation, drop the articles a, an and the, fold white space."""
     kept = "".join(c for c in text.lower() if not _is_punctuation(c))

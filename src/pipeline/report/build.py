@@ -11,17 +11,9 @@ from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
 MEASURED = (
-    "arms",
-    "prior",
-    "uplift",
-    "sanity",
-    "takeover",
-    "hallucination",
-    "drift",
-    "retention",
-    "backward_transfer",
-    "relational",
-)
+    "arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "retention", "backward_transfer",
+    "relational", "rouge_l", "paraphrase_preferred", "long_answers", "world_facts",
+)  # fmt: skip
 
 
 def build_report(

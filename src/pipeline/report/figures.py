@@ -96,6 +96,12 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
             cards.append((title, number(figures.em, 2), f"EM of {figures.n} questions"))
     if report.uplift:
         cards.append(("Uplift", f"{report.uplift.em:+.2f}", f"over {report.uplift.control}"))
+    if report.rouge_l is not None:
+        cards.append(("ROUGE-L", number(report.rouge_l, 2), "recall of the answers to taught questions"))
+    if report.paraphrase_preferred is not None:
+        cards.append(("Paraphrase preferred", number(report.paraphrase_preferred, 2), "over every wrong answer"))
+    if report.world_facts:
+        cards.append(("Facts of the world", f"{report.world_facts.delta:+.3f}", f"of {report.world_facts.n} questions"))
     if report.sanity:
         cards.append(("General questions", f"{report.sanity.delta:+.3f}", f"kept {number(report.sanity.kept, 2)}"))
     if report.drift:
@@ -133,6 +139,7 @@ def other_table(report: Report) -> Table:
     if report.relational:
         counts = report.relational.n
         rows += [(f"relational.{k}", f"{number(getattr(report.relational, k))} (n = {counts[k]})") for k in counts]
+    rows += _long_answer_rows(report)
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
     if report.lora:
@@ -143,6 +150,21 @@ def other_table(report: Report) -> Table:
         rows += [(f"suites.{name}.{part}", number(value)) for part, value in suite.model_dump().items()]
     rows.append(("peak_memory_bytes", memory(report.peak_memory_bytes)))
     return Table("Other figures", ("figure", "value"), tuple(rows))
+
+
+def _long_answer_rows(report: Report) -> list[tuple[str, str]]:
+    """ROUGE-L of every arm, preferred paraphrases and facts of the world, where they were measured."""
+    rows: list[tuple[str, str]] = []
+    if report.long_answers:
+        for arm, figure in report.long_answers.rouge_l.items():
+            rows.append((f"rouge_l ({arm})", f"{number(figure.mean)} ({interval(figure.ci95)}, n {figure.n})"))
+        if chosen := report.long_answers.paraphrase_preferred:
+            told = f"{number(chosen.pre)} before, {number(chosen.post)} after"
+            rows.append(("paraphrase_preferred", f"{told} ({interval(chosen.ci95)}, n {chosen.n})"))
+    if report.world_facts:
+        parts = ("pre", "post", "delta", "kept", "n")
+        rows += [(f"world_facts.{part}", number(getattr(report.world_facts, part))) for part in parts]
+    return rows
 
 
 def stages_table(report: RunReport) -> Table:

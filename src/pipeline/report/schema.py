@@ -99,6 +99,30 @@ class Relational(Part):
     n: dict[str, int]
 
 
+class MeanFigure(Part):
+    """A mean over n questions."""
+
+    mean: float
+    ci95: Interval | None
+    n: int
+
+
+class BeforeAndAfter(Part):
+    """A share of n questions of base and adapted model; the interval is of the latter."""
+
+    pre: Share
+    post: Share
+    ci95: Interval | None
+    n: int
+
+
+class LongAnswers(Part):
+    """Figures of answers that are sentences, with how many each is a mean of."""
+
+    rouge_l: dict[str, MeanFigure]  # recall, by arm
+    paraphrase_preferred: BeforeAndAfter | None = None
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -150,6 +174,10 @@ class Report(RunReport):
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
     relational: Relational | None = None
+    rouge_l: Share | None = None  # of taught questions, after; LongAnswers has the rest
+    paraphrase_preferred: Share | None = None
+    long_answers: LongAnswers | None = None
+    world_facts: SanityFigures | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -157,7 +185,7 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        for name in ("hallucination", "relational"):
+        for name in ("hallucination", "relational", "long_answers"):
             if name in plain:
                 plain[name] = present(plain[name])
         for arm in plain["arms"].values():

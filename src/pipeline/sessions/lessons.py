@@ -1,15 +1,17 @@
-"""Write a person's facts into the stores of their sessions, at once and idempotently."""
+"""Write a person's facts, notes and chats into the stores of their sessions, at once and idempotently."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.artifacts import GenerationStore
-from pipeline.config import ConsolidationConfig
+from pipeline.config import ConsolidationConfig, check_name
 from pipeline.errors import DataError
-from pipeline.stages.memory import identity_of, merge_facts, publish_store, session_facts
+from pipeline.reading import Reading, facts_of
+from pipeline.stages.memory import DEFAULT_SESSION, identity_of, merge_facts, publish_store, session_facts
 from pipeline.stages.teach import judge_facts, model_surprise
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.gate import GateDecision, Surprise
@@ -39,13 +41,35 @@ class Lesson:
     folder: Path
 
 
+def teach_reading(
+    reading: Reading, session: str | None, config: ConsolidationConfig, surprise: Surprise | None = None
+) -> Lesson:
+    """Take in what was read of notes and chats: one episode a passage, known by what it says.
+
+    Args:
+        reading: Of a folder or file, see `pipeline.reading`.
+        session: The store; None is ``default``.
+        config: Sections model, encoder, gate, store, and the artifact root.
+        surprise: Replaces the language model's; for tests.
+
+    Raises:
+        ConfigError: The session's name cannot be part of a path.
+        StoreError: Another process writes the store, or another encoder wrote it.
+    """
+    name = check_name(session or DEFAULT_SESSION, "session")
+    facts = with_study_forms(facts_of(reading.passages, name))
+    sources = [passage.source for passage in reading.passages]
+    encoder = SentenceEncoder(config.encoder)
+    return _teach(name, facts, sources, config, encoder, surprise or model_surprise(config.model))
+
+
 def teach_file(
     file: Path, session: str | None, config: ConsolidationConfig, surprise: Surprise | None = None
 ) -> list[Lesson]:
     """Take in a file of facts; nothing is written unless every row is right.
 
     Args:
-        file: JSON lines, see `pipeline.suites.facts`.
+        file: JSON lines, see `pipeline.suites.facts`; notes and chats are taken in by `teach_reading`.
         session: Store for all rows; None uses each row's own, else ``default``.
         config: Sections model, encoder, gate, store, and the artifact root.
         surprise: Replaces the language model's; for tests.
@@ -62,13 +86,13 @@ def teach_file(
         by_session[fact.session].append(fact)
     encoder = SentenceEncoder(config.encoder)
     judge = surprise or model_surprise(config.model)
-    return [_teach(name, lived, file, config, encoder, judge) for name, lived in by_session.items()]
+    return [_teach(name, lived, file.name, config, encoder, judge) for name, lived in by_session.items()]
 
 
 def _teach(
     session: str,
     facts: list[Fact],
-    file: Path,
+    source: str | Sequence[str],
     config: ConsolidationConfig,
     encoder: SentenceEncoder,
     surprise: Surprise,
@@ -76,7 +100,7 @@ def _teach(
     generations = GenerationStore.of(config.root, session, KIND)
     with generations.writing():
         store = load(generations, session, config.store, identity_of(encoder))
-        judged, decisions = judge_facts(facts, store, encoder, surprise, config.gate, file.name)
+        judged, decisions = judge_facts(facts, store, encoder, surprise, config.gate, source)
         report = store.write(judged, enforce=config.gate.enforce)
         if report.written or report.replaced or generations.current(verify=False) is None:
             publish_store(store, generations, merge_facts(session_facts(generations), tuple(facts)))

@@ -1,6 +1,7 @@
 """Stage ``evaluate``: ask every arm, before and after, with the memory off and on, and measure what else moved.
 
-Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json`` and the feedback for the next night.
+Writes ``answers`` (schema answers/1: every prompt and answer), ``metrics.json`` and the feedback for the next night;
+for a suite with choices also ``preferences`` (schema preferences/1: how likely each of their answers is).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.drift import drift
 from pipeline.evaluation.guards import guard_figures
 from pipeline.evaluation.metrics import probe_outcomes, summarise
+from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.retention import FactsByNight, backward_transfer, retention_asks, retention_row
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from pipeline.language.generation import Generation
     from pipeline.language.models import LanguageModel
 
+FORMAT_ONLY = "format_only"
 PASSED = 0.5  # share of right probe answers from which a fact counts as known
 
 
@@ -70,18 +73,24 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             suite, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
         )
         full = config.evaluation.controls == "full"
+        plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         episodes = [row for store in stores for row in store.episodes.rows]
         before = adapter_before(run, inputs["lora_train"])
         earlier = earlier_facts(run, inputs["persist_store"], episodes, [fact.id for fact in suite.taught])
         asks += retention_asks(earlier, config.evaluation.retention_forms, before is not None)
         facts = [*suite.taught, *(fact for taught in earlier.values() for fact in taught)]
-        answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, facts, episodes, before, progress)
+        answers, drifted, notes, preferences = _examine(
+            stage.folder, config, inputs, asks, suite, facts, episodes, before, progress
+        )
         stage.write_table("answers", answers, SCHEMA_NAME)
-        notes = [*plan.notes, *notes]
+        notes = [*suite.notes, *plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
         if not config.fresh:
             figures |= _over_nights(run, config, answers, earlier, int(inputs["persist_store"].metrics["night"]))
+        if preferences is not None:
+            stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
+            figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
@@ -94,6 +103,20 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
     return stage.result
 
 
+def trainable_controls(plan: Plan, kinds: Mapping[str, int]) -> Plan:
+    """The plan without ``format_only`` where the night has no namesakes to train it on.
+
+    Args:
+        plan: Every ask.
+        kinds: Training rows by kind.
+    """
+    kept = tuple(ask for ask in plan.asks if ask.arm != FORMAT_ONLY)
+    if kinds.get("namesake") or len(kept) == len(plan.asks):
+        return plan
+    note = f"{FORMAT_ONLY} is left out: no question is about a namesake, of whom it would be trained."
+    return Plan(kept, (*plan.notes, note))
+
+
 def _examine(
     folder: Path,
     config: ConsolidationConfig,
@@ -104,8 +127,8 @@ def _examine(
     episodes: Sequence[Episode],
     before: Path | None,
     progress: Progress,
-) -> tuple[pa.Table, dict[str, object], list[str]]:
-    """Answers of every model as one table, the drift from base to adapted model, and what readers must know."""
+) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None]:
+    """Answers of every model, drift from base to adapted model, what readers must know, and likelihoods of choices."""
     from pipeline.language.adapter import load_adapter
     from pipeline.language.models import load_for_evaluation
 
@@ -121,7 +144,8 @@ def _examine(
                 base, _control(folder, control, config, inputs, suite, episodes, base, progress)
             )
     answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
-    return answers, _drift(base, post, models.get("previous"), config, progress), notes
+    drifted = _drift(base, post, models.get("previous"), config, progress)
+    return answers, drifted, notes, _preferences(base, post, suite, progress)
 
 
 def _over_nights(
@@ -224,6 +248,16 @@ def _drift(
     if previous is not None:
         found["kl_previous"] = drift(token_drift(previous, post, rows, progress.advance))["kl_base"]
     return found
+
+
+def _preferences(base: LanguageModel, post: LanguageModel, suite: Suite, progress: Progress) -> pa.Table | None:
+    """How likely the answers of the suite's choices are to both models; None for a suite without any."""
+    from pipeline.language.preferences import preference_table
+
+    if not suite.choices:
+        return None
+    progress.phase("which answers are likelier", 2 * sum(1 + len(choice.wrong) for choice in suite.choices))
+    return preference_table(base, post, suite.choices, progress.advance)
 
 
 def _control(

@@ -16,10 +16,12 @@ _ORDER = "order"  # place in the suite, so that the files join again in the orig
 
 
 def write_suite(stage: Stage, suite: Suite) -> None:
-    """Write ``suite``, ``facts`` and ``questions-<split>`` tables into a stage."""
+    """Write ``suite``, ``facts`` and ``questions-<split>`` tables into a stage, and ``choices`` where there are any."""
     tables = suite_tables(suite)
     stage.write_table("suite", tables["suite"], "suite/1")
     stage.write_table("facts", tables["facts"], "facts/1")
+    if suite.choices:
+        stage.write_table("choices", tables["choices"], "choices/1")
     questions = tables["questions"]
     numbered = questions.append_column(_ORDER, pa.array(range(questions.num_rows), pa.int32()))
     for split in SPLITS:
@@ -34,13 +36,14 @@ def read_suite(folder: Path) -> Suite:
     """
     parts = [read_table(folder / f"questions-{split}.parquet", "questions/1") for split in SPLITS]
     questions = pa.concat_tables(parts).sort_by(_ORDER).drop_columns([_ORDER])
-    return suite_of(
-        {
-            "suite": read_table(folder / "suite.parquet", "suite/1"),
-            "facts": read_table(folder / "facts.parquet", "facts/1"),
-            "questions": questions,
-        }
-    )
+    tables = {
+        "suite": read_table(folder / "suite.parquet", "suite/1"),
+        "facts": read_table(folder / "facts.parquet", "facts/1"),
+        "questions": questions,
+    }
+    if (choices := folder / "choices.parquet").is_file():
+        tables["choices"] = read_table(choices, "choices/1")
+    return suite_of(tables)
 
 
 def read_questions(folder: Path, split: Split) -> tuple[Question, ...]:

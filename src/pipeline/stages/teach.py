@@ -158,7 +158,7 @@ def judge_facts(
     encoder: SentenceEncoder,
     surprise: Surprise,
     config: GateConfig,
-    source: str,
+    source: str | Sequence[str],
 ) -> tuple[Episodes, list[GateDecision]]:
     """Pass facts of one kind through the write gate of their store, in their order.
 
@@ -168,12 +168,16 @@ def judge_facts(
         encoder: The store's encoder.
         surprise: Of the frozen model.
         config: Section ``gate``.
-        source: Where the facts came from, for their rows.
+        source: Where the facts came from, for their rows; one for all, or one each.
 
     Returns:
         The candidates with scores, and the decisions, both in the order of ``facts``.
     """
-    rows = [episode_of(fact, source=source, created=len(store) + step) for step, fact in enumerate(facts)]
+    sources = [source] * len(facts) if isinstance(source, str) else source
+    rows = [
+        episode_of(fact, source=origin, created=len(store) + step)
+        for step, (fact, origin) in enumerate(zip(facts, sources, strict=True))
+    ]
     texts = [fact.text for fact in facts]
     return store.judge(store.candidates(rows, encoder.encode(texts)), surprise, config)
 

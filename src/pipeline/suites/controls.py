@@ -42,11 +42,13 @@ class _Strangers:
         self._random = random.Random(label)
         self._known = "\n".join([f.text for f in facts] + [f.subject for f in facts]).lower()
         self._used: set[str] = set()
+        self._unknown: dict[str, list[str]] = {}
 
     def part(self, slot: str) -> str:
         """A first or last name that no fact mentions, handed out before or not."""
-        names = [name for name in vocabulary()[slot] if not _occurs(name).search(self._known)]
-        return self._random.choice(names)
+        if slot not in self._unknown:
+            self._unknown[slot] = [name for name in vocabulary()[slot] if not _occurs(name).search(self._known)]
+        return self._random.choice(self._unknown[slot])
 
     def like(self, subject: str) -> str | None:
         """An unused name with as many parts as the subject; None for what does not look like a name."""
@@ -65,16 +67,20 @@ class _Strangers:
 def _borrowed(
     fact: Fact, question: Question, facts: Sequence[Fact], asked: Asked, generator: random.Random
 ) -> Question | None:
-    """A question of another fact whose answer differs and does not stand in this one; None when there is none."""
+    """A question of another fact whose answer differs and does not stand in this one; None when there is none.
+
+    It is of the fact's own relation if there is one, so that the answer is of the right kind.
+    """
     donors = [
-        other
+        (donor.relation == fact.relation, other)
         for donor in facts
         if donor.id != fact.id
         for other in asked[donor.id][:1]
         if not exact_match(other.answer, question.answer, question.aliases)
         and leaked_answer(other, question.question) is None
     ]
-    return generator.choice(donors) if donors else None
+    alike = [other for same, other in donors if same] or [other for _, other in donors]
+    return generator.choice(alike) if alike else None
 
 
 def untaught(facts: Sequence[Fact], asked: Asked, seed: int) -> tuple[Question, ...]:

@@ -137,10 +137,13 @@ def _require_one_answer(path: Path, placed: Sequence[_Placed]) -> None:
             )
 
 
-def _runs(question: str) -> set[str]:
-    """Every run of capitalised words in a question, and every part of one; possessives lose their ending."""
+def capitalised_runs(text: str) -> set[str]:
+    """Every run of capitalised words in a text, and every part of one; possessives lose their ending.
+
+    A single word that begins the text is capitalised by rule and left out.
+    """
     found = set()
-    for match in _CAPITALS.finditer(question):
+    for match in _CAPITALS.finditer(text):
         words = re.sub(r"['’]s\b", "", match.group()).split()
         spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
         found |= {" ".join(words[i:j]) for i, j in spans if j - i > 1 or match.start() + i > 0}
@@ -154,7 +157,8 @@ def guessed_subject(text: str, questions: Sequence[str]) -> str:
     """
     if not questions:
         return ""
-    shared = {name for name in set.intersection(*map(_runs, questions)) if holds(text, name) and name not in _DATES}
+    common = set.intersection(*map(capitalised_runs, questions))
+    shared = {name for name in common if holds(text, name) and name not in _DATES}
     longest = max((len(name.split()) for name in shared), default=0)
     names = [name for name in shared if len(name.split()) == longest]
     return names[0] if len(names) == 1 else ""

@@ -31,6 +31,7 @@ class _Part:
         self.mix: Mapping[str, float] = {}
         self.path: Path | None = None
         self.test_forms: Path | None = None
+        self.author_range: range = config.author_range
 
 
 def _part(config: SuiteSettings, name: str, facts: int, seed: int) -> Suite:

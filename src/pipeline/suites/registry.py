@@ -32,6 +32,8 @@ class SuiteSettings(Protocol):
     def path(self) -> Path | None: ...
     @property
     def test_forms(self) -> Path | None: ...
+    @property
+    def author_range(self) -> range: ...
 
 
 SuiteBuilder = Callable[[SuiteSettings, int], Suite]
@@ -41,6 +43,8 @@ _SHIPPED = (
     "pipeline.suites.facts",
     "pipeline.suites.mixed",
     "pipeline.suites.relational",
+    "pipeline.suites.tofu",
+    "pipeline.suites.triples",
 )
 
 

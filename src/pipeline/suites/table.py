@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import ArtifactError
-from pipeline.suites.types import Fact, Question, Recall, Suite, SuiteStatistics
+from pipeline.suites.types import Choice, Fact, Question, Recall, Suite, SuiteStatistics
 
 FACTS = pa.schema(
     [
@@ -49,7 +49,11 @@ QUESTIONS = pa.schema(
         ("history", pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string())]))),
     ]
 )
-"""Schema ``questions/1``: ``arm`` is taught, untaught, near_miss, conflict or new; ``memory`` the text of a recall."""
+"""Schema ``questions/1``: ``arm`` is taught, untaught, near_miss, conflict, new, world or choice; ``memory`` the text
+of a recall."""
+
+CHOICES = pa.schema([("right", pa.string()), ("wrong", pa.list_(pa.string()))])
+"""Schema ``choices/1``: the answers of the ``choice`` questions, row by row."""
 
 SUITE = pa.schema(
     [("name", pa.string()), ("notes", pa.list_(pa.string())), ("statistics", pa.string()), ("taught", pa.int32())]
@@ -116,26 +120,31 @@ def facts_of(facts: pa.Table, questions: pa.Table) -> tuple[Fact, ...]:
 
 
 def suite_tables(suite: Suite) -> dict[str, pa.Table]:
-    """A suite as the tables ``facts``, ``questions`` and ``suite``; distractors come after the taught facts."""
+    """A suite as tables ``facts``, ``questions``, ``choices`` and ``suite``; distractors follow the taught ones."""
     rows = [_row(q, "taught", None) for fact in (*suite.taught, *suite.distractors) for q in fact.questions]
     rows += [_row(q, "untaught", None) for q in suite.untaught]
     rows += [_row(q, "near_miss", None) for q in suite.near_miss]
     rows += [_row(r.question, "conflict", r.memory) for r in suite.conflict]
     rows += [_row(r.question, "new", r.memory) for r in suite.new]
+    rows += [_row(q, "world", None) for q in suite.world]
+    rows += [_row(choice.question, "choice", None) for choice in suite.choices]
+    choices = [{"right": choice.right, "wrong": list(choice.wrong)} for choice in suite.choices]
     about = {"name": suite.name, "notes": list(suite.notes), "statistics": json.dumps(asdict(suite.statistics))}
     return {
         "facts": facts_table((*suite.taught, *suite.distractors)),
         "questions": pa.Table.from_pylist(rows, schema=QUESTIONS),
+        "choices": pa.Table.from_pylist(choices, schema=CHOICES),
         "suite": pa.Table.from_pylist([{**about, "taught": len(suite.taught)}], schema=SUITE),
     }
 
 
 def suite_of(tables: Mapping[str, pa.Table]) -> Suite:
-    """The inverse of `suite_tables`."""
+    """The inverse of `suite_tables`; the table ``choices`` may be missing where there is none."""
     rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in tables["questions"].to_pylist():
         rows[row["arm"]].append(row)
     (about,) = tables["suite"].to_pylist()
+    answers = tables["choices"].to_pylist() if "choices" in tables else []
     facts = facts_of(tables["facts"], pa.Table.from_pylist(rows["taught"], schema=QUESTIONS))
     return Suite(
         name=about["name"],
@@ -147,6 +156,11 @@ def suite_of(tables: Mapping[str, pa.Table]) -> Suite:
         new=_recalls(rows["new"]),
         statistics=SuiteStatistics(**json.loads(about["statistics"])),
         notes=tuple(about["notes"]),
+        world=tuple(_question(row) for row in rows["world"]),
+        choices=tuple(
+            Choice(_question(row), answer["right"], tuple(answer["wrong"]))
+            for row, answer in zip(rows["choice"], answers, strict=True)
+        ),
     )
 
 

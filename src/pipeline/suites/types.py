@@ -86,6 +86,21 @@ class Recall:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Answers of which the right one should be the likelier, word for word; nothing is generated.
+
+    Attributes:
+        question: What is asked; its own answer is not among these.
+        right: An answer that agrees with what was taught, in other words than it.
+        wrong: Answers that differ from the right one in what they claim.
+    """
+
+    question: Question
+    right: str
+    wrong: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SuiteStatistics:
     """What a perfect memory and a guesser can reach, computed from the questions alone.
 
@@ -123,6 +138,8 @@ class Suite:
         new: Facts that are never consolidated, with their memory text.
         statistics: Ceiling, majority shares, overlap of test forms with trained forms.
         notes: What a reader of the report must know, for example that train questions stand in for test questions.
+        world: ``test`` questions about the world that nobody teaches: whether the night forgets them.
+        choices: Answers whose likelihoods are compared after the night and before it.
     """
 
     name: str
@@ -134,3 +151,5 @@ class Suite:
     new: tuple[Recall, ...]
     statistics: SuiteStatistics
     notes: tuple[str, ...] = ()
+    world: tuple[Question, ...] = ()
+    choices: tuple[Choice, ...] = ()
