@@ -12,6 +12,7 @@ import pytest
 from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
 from pipeline.report.build import load_report
+from pipeline.report.figures import other_table
 from tests.report.examples import answered, make_report
 
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
@@ -33,6 +34,15 @@ def test_what_was_not_measured_is_absent_and_its_guard_is_null() -> None:
     assert {"prior", "uplift", "sanity", "takeover", "hallucination", "drift", "lora"}.isdisjoint(plain)
     assert plain["guards"] == guards
     assert plain["arms"] == {}
+
+
+def test_spatial_figures_are_checked_and_what_was_not_asked_is_absent() -> None:
+    pairs = {"steps": {"em": 0.5, "n": 4, "majority": 0.75}}
+    measured = {"next": 0.9, "n": {"next": 20}, "unseen_pairs": pairs}
+    report = make_report(SUITE, ANSWERS, metrics={"arms": {}, "spatial": measured})
+    assert report.to_json()["spatial"] == measured
+    assert ("spatial.next", "0.900") in other_table(report).rows
+    assert ("spatial.unseen_pairs.steps", "0.500 (a guesser 0.750)") in other_table(report).rows
 
 
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:

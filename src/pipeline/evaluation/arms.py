@@ -55,6 +55,9 @@ ARMS: Mapping[str, Arm] = {
     "memory_on_conflict": Arm("base", True, "before, memory contradicts what was taught"),
     "memory_on_new": Arm("base", True, "before, memory of facts never consolidated"),
     "untaught_pre": Arm("base", False, "before, people never taught"),
+    "unseen_pre": Arm("base", False, "before, what follows from taught facts together"),
+    "unseen": Arm("post", False, "after, what follows from taught facts together"),
+    "unseen_on": Arm("base", True, "before, memory on, what follows from taught facts together"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
@@ -155,6 +158,8 @@ def closed_book_asks(
         "untaught_pre": suite.untaught,
         "untaught": suite.untaught,
         "near_miss": suite.near_miss,
+        "unseen_pre": suite.unseen,
+        "unseen": suite.unseen,
     }
     if controls == "full":
         asked |= dict.fromkeys(CONTROL_ARMS, test)

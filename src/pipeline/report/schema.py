@@ -88,6 +88,25 @@ class Drift(Part):
     tokens: int
 
 
+class UnseenPairs(Part):
+    """Questions about pairs of places that no training form names together; ``majority`` is a guesser's share."""
+
+    em: Share
+    n: int
+    majority: Share
+    before: Share | None = None
+    memory_on: Share | None = None
+
+
+class Spatial(Part):
+    """EM after the night, memory off, test forms; ``n`` counts the rows behind each."""
+
+    next: Share | None = None
+    direction: Share | None = None
+    n: dict[str, int]
+    unseen_pairs: dict[str, UnseenPairs] = Field(default_factory=dict)
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -136,6 +155,7 @@ class Report(RunReport):
     takeover: Share | None = None
     hallucination: Hallucination | None = None
     drift: Drift | None = None
+    spatial: Spatial | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -145,6 +165,9 @@ class Report(RunReport):
         plain = super().to_json()
         if "hallucination" in plain:
             plain["hallucination"] = present(plain["hallucination"])
+        if "spatial" in plain:
+            pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
+            plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

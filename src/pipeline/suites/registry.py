@@ -32,7 +32,7 @@ class SuiteSettings(Protocol):
 
 SuiteBuilder = Callable[[SuiteSettings, int], Suite]
 _BUILDERS: dict[str, SuiteBuilder] = {}
-_SHIPPED = ("pipeline.suites.episodic", "pipeline.suites.facts")
+_SHIPPED = ("pipeline.suites.episodic", "pipeline.suites.facts", "pipeline.suites.spatial")
 
 
 def register_suite(name: str) -> Callable[[SuiteBuilder], SuiteBuilder]:
