@@ -10,6 +10,7 @@ import pytest
 from pipeline.evaluation.arms import ARMS, Ask, Plan, limit_forms
 from pipeline.evaluation.recall import is_plain, plan_arms, retrieval_usage
 from pipeline.evaluation.scoring import mentions
+from pipeline.evaluation.types import Memory
 from pipeline.suites.types import Suite
 from tests.evaluation.examples import NameRetriever, examine, small_suite
 
@@ -121,6 +122,23 @@ def test_limit_forms_takes_some_forms_of_some_items() -> None:
     chosen = limit_forms(questions, 2, 5)
     assert sorted(Counter(q.item_id for q in chosen).values()) == [2] * 5
     assert limit_forms(questions, None) == questions
+
+
+def test_an_item_that_is_asked_under_two_relations_counts_as_two() -> None:
+    own = [q for fact in small_suite().taught for q in fact.questions]
+    joins = [replace(q, relation="join") for q in own]
+    chosen = limit_forms([*own, *joins], 2)
+    assert Counter((q.item_id, q.relation == "join") for q in chosen) == Counter(
+        {(q.item_id, join): 2 for q in own for join in (False, True)}
+    )
+    assert [q for q in chosen if q.relation != "join"] == limit_forms(own, 2)
+
+
+def test_usage_counts_every_episode_of_a_memory_that_joins_several() -> None:
+    probe = next(q for fact in small_suite().taught for q in fact.asked("probe"))
+    joined = Memory("One. Two.", "a", 1.0, ("b",))
+    asks = [Ask("memory_on_probe", probe, (joined,)), Ask("post_on_probe", probe, (joined,))]
+    assert retrieval_usage(asks) == {"a": 1, "b": 1}
 
 
 def test_usage_counts_probe_retrievals_alone() -> None:

@@ -13,6 +13,7 @@ from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
 from pipeline.report.build import load_report
 from pipeline.report.figures import other_table
+from pipeline.suites.relational import build_relational
 from tests.report.examples import answered, make_report
 
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
@@ -43,6 +44,19 @@ def test_spatial_figures_are_checked_and_what_was_not_asked_is_absent() -> None:
     assert report.to_json()["spatial"] == measured
     assert ("spatial.next", "0.900") in other_table(report).rows
     assert ("spatial.unseen_pairs.steps", "0.500 (a guesser 0.750)") in other_table(report).rows
+
+
+def test_relations_are_reported_by_kind_of_question() -> None:
+    report = make_report(*answered(build_relational(4, 1337)))
+    plain = report.to_json()
+    jsonschema.validate(plain, SCHEMA, format_checker=jsonschema.FormatChecker())
+    counts = plain["relational"]["n"]
+    assert set(counts) == {"one_hop", "join", "newest"} and counts["join"] == 4 * 4
+    assert sum(counts.values()) == plain["arms"]["post_off_heldout"]["n"]
+    shown = dict(other_table(report).rows)
+    assert shown["relational.join"] == f"{plain['relational']['join']:.3f} (n = 16)"
+    stated_once = make_report(*answered(build_relational(4, 1337, 0.0))).to_json()
+    assert "newest" not in stated_once["relational"] and "relational" not in make_report(SUITE, ANSWERS).to_json()
 
 
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:

@@ -94,6 +94,23 @@ def test_targets_hold_every_replayed_fact_and_no_test_question(night: Night) -> 
     assert again.cached and again.digest == result.digest
 
 
+def test_what_was_corrected_and_what_joins_relations_is_never_trained() -> None:
+    settings = [*SETTINGS, "suite.contradictions=1.0"]
+    with begin("consolidation/relational", settings) as night:
+        found = sleep(night, "sleep_distil")
+    rows = target_rows(found["sleep_distil"].path / "targets.parquet", night.run.path / "scratch")
+    suite = read_suite(found["teach"].path)
+    outdated = [fact for fact in suite.taught if fact.id.endswith("-before")]
+    assert len(outdated) == 4
+    assert {row.episode_id for row in rows if row.kind == "question"} == {f.id for f in suite.taught} - {
+        fact.id for fact in outdated
+    }
+    tails = [json.loads(fact.details)["tail"] for fact in outdated]
+    assert not any(tail in row.prompt + row.target for row in rows for tail in tails)
+    joins = {q.question for fact in suite.taught for q in fact.questions if q.relation.startswith("join")}
+    assert joins and not any(question in row.prompt for row in rows for question in joins)
+
+
 def test_a_users_questions_are_rephrased(tmp_path: Path) -> None:
     rows = [
         {"id": "f1", "text": "Mona Hale bought a lantern at the harbour.",

@@ -12,12 +12,16 @@ from pipeline.config.section import FilePath, Section
 class SuiteConfig(Section):
     """What is taught and asked."""
 
-    name: str = Field("episodic", description="a registered suite: episodic, facts, …")
-    n: int = Field(50, ge=1, description="taught facts; sizes share prefixes")
+    name: str = Field("episodic", description="a registered suite: episodic, facts, relational, mixed, …")
+    n: int = Field(50, ge=1, description="taught facts; chains of facts in suite relational; sizes share prefixes")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
     )
+    contradictions: float = Field(
+        0.3, ge=0, le=1, description="share of relational chains with a statement that a later one corrects; in tenths"
+    )
+    mix: dict[str, float] = Field({}, description="suites that suite mixed is made of, with their shares of the facts")
     path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
     test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
 
@@ -48,6 +52,20 @@ class SpatialGateConfig(Section):
     )
 
 
+class RelationalGateConfig(Section):
+    """Write gate of relations: weighted parts in 0..1, plus gate.gamma·reward + gate.delta·pin, above the threshold.
+
+    With these weights a sure, new, current statement passes, a repeated or outdated one does not, and a doubtful one
+    does when it joins what is known (pipeline.stores.relational_gate).
+    """
+
+    confidence: float = Field(0.3, ge=0, description="weight of the stated confidence")
+    novelty: float = Field(0.3, ge=0, description="weight of novelty, 0 for what the newest valid statement says")
+    degree: float = Field(0.1, ge=0, description="weight of d / (1 + d) for d known relations at either end")
+    recency: float = Field(0.3, ge=0, description="weight of recency, 0 for what a newer statement has overtaken")
+    threshold: float = Field(0.7, ge=0, description="score that a relation must exceed, in units of S")
+
+
 class GateConfig(Section):
     """Write gate: S = alpha·surprise + beta·novelty + gamma·reward + delta·pin, written when S > threshold."""
 
@@ -64,6 +82,7 @@ class GateConfig(Section):
     surprise_scale: float = Field(0.15, gt=0, description="width of the logistic squashing of surprise, nats per token")
     enforce: bool = Field(False, description="refuse what fails the gate; false records the verdict and keeps the row")
     spatial: SpatialGateConfig = Field(SpatialGateConfig(), description="the gate of walks")
+    relational: RelationalGateConfig = Field(RelationalGateConfig(), description="the gate of relations")
 
 
 class StoreConfig(Section):
@@ -83,6 +102,7 @@ class StoreConfig(Section):
     )
     prune_below: float = Field(0.05, ge=0, le=1, description="salience under which an unpinned episode is pruned")
     max_items: int = Field(100_000, ge=1, description="episodes kept; the least salient go first")
+    hops: int = Field(3, ge=1, description="relations on a recalled path at most: thing to store to city to country")
 
     @model_validator(mode="after")
     def _winners_fit(self) -> Self:

@@ -127,10 +127,16 @@ def taught_questions(suite: Suite, split: Split) -> list[Question]:
 
 
 def limit_forms(questions: Iterable[Question], forms: int | None, items: int | None = None) -> list[Question]:
-    """A fixed subset: ``items`` items, ``forms`` forms of each, chosen by the hash of their names."""
+    """A fixed subset: ``items`` items, ``forms`` forms of each, chosen by the hash of their names.
+
+    What an item is asked under another relation than its first, such as a join, counts as an item of its own.
+    """
     by_item: dict[str, list[Question]] = defaultdict(list)
+    first: dict[str, str] = {}
     for question in questions:
-        by_item[question.item_id].append(question)
+        item, relation = question.item_id, question.relation
+        own = first.setdefault(item, relation) == relation
+        by_item[item if own else f"{item}\x00{relation}"].append(question)
     chosen = fixed_subset(by_item, items, str, salt="items")
     return [
         q for item in chosen for q in fixed_subset(by_item[item], forms, lambda q: f"{q.item_id}\x00{q.form}", "forms")

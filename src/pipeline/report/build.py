@@ -10,7 +10,7 @@ from pipeline.errors import ArtifactError
 from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
-MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "spatial")
+MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "relational", "spatial")
 
 
 def build_report(

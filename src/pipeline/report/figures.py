@@ -123,6 +123,9 @@ def other_table(report: Report) -> Table:
         rows += [
             (f"drift.{part}", number(getattr(report.drift, part), 4)) for part in ("kl_base", "ppl_ratio", "tokens")
         ]
+    if report.relational:
+        counts = report.relational.n
+        rows += [(f"relational.{k}", f"{number(getattr(report.relational, k))} (n = {counts[k]})") for k in counts]
     if report.spatial:
         rows += [(f"spatial.{kind}", number(getattr(report.spatial, kind))) for kind in report.spatial.n]
         rows += [

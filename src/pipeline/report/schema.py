@@ -107,6 +107,15 @@ class Spatial(Part):
     unseen_pairs: dict[str, UnseenPairs] = Field(default_factory=dict)
 
 
+class Relational(Part):
+    """EM of held-out questions about relations, memory off; ``n`` counts the questions of each kind."""
+
+    one_hop: Share | None = None  # relations stated once
+    join: Share | None = None  # over several hops, never trained
+    newest: Share | None = None  # relations that were corrected
+    n: dict[str, int]
+
+
 class Lora(Part):
     """What was trained."""
 
@@ -155,6 +164,7 @@ class Report(RunReport):
     takeover: Share | None = None
     hallucination: Hallucination | None = None
     drift: Drift | None = None
+    relational: Relational | None = None
     spatial: Spatial | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
@@ -163,8 +173,9 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        if "hallucination" in plain:
-            plain["hallucination"] = present(plain["hallucination"])
+        for name in ("hallucination", "relational"):
+            if name in plain:
+                plain[name] = present(plain[name])
         if "spatial" in plain:
             pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
             plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})

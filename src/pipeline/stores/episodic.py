@@ -217,7 +217,7 @@ class EpisodicStore:
     def prune(self) -> tuple[str, ...]:
         """Drops episodes below ``prune_below``, save pinned and not yet consolidated ones; returns their ids."""
         rows = self._episodes.rows
-        faded = [i for i, row in enumerate(rows) if upkeep.prunable(row) and row.salience < self.config.prune_below]
+        faded = [i for i, row in enumerate(rows) if self._may_go(row) and row.salience < self.config.prune_below]
         return self._drop(faded)
 
     def fold_feedback(
@@ -252,8 +252,12 @@ class EpisodicStore:
         """Makes room down to ``max_items``: least salient first, never pinned or not yet consolidated episodes."""
         rows = self._episodes.rows
         over = max(0, len(rows) - self.config.max_items)
-        ranked = sorted((row.salience, i) for i, row in enumerate(rows) if upkeep.prunable(row))
+        ranked = sorted((row.salience, i) for i, row in enumerate(rows) if self._may_go(row))
         return self._drop([i for _, i in ranked[:over]])
+
+    def _may_go(self, row: Episode) -> bool:
+        """Whether pruning and eviction may drop a row."""
+        return upkeep.prunable(row)
 
     def _drop(self, numbers: Sequence[int]) -> tuple[str, ...]:
         if not numbers:

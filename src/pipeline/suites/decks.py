@@ -35,6 +35,6 @@ class Deck(Generic[_T]):
                 self._random.shuffle(fresh)
                 self._cards.extend(fresh)
         raise DataError(
-            f"the episodic generator ran out of unused combinations (a slot of {len(self._values)} values); "
+            f"the generator ran out of unused combinations (a slot of {len(self._values)} values); "
             "ask for a smaller suite.n"
         )

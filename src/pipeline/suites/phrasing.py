@@ -36,11 +36,16 @@ _UNTRAINED: tuple[Split, Split] = ("probe", "test")
 
 
 class Scene(Protocol):
-    """What a form asks about: an event, a walk."""
+    """What a form asks about: an event, a walk, or whatever else names its relation and its slots."""
 
     @property
-    def relation(self) -> str: ...
-    def slots(self) -> dict[str, str]: ...
+    def relation(self) -> str:
+        """What is asked."""
+        ...
+
+    def slots(self) -> dict[str, str]:
+        """Every slot that a template may name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -182,20 +187,20 @@ def _composed(relation: str, parts: Mapping[str, Any]) -> tuple[tuple[Form, ...]
 
 @cache
 def phrasing(relation: str, suite: str = "episodic") -> Phrasing:
-    """The forms of a relation that ship with Engram (``data/<suite>/<relation>.yaml``)."""
+    """The forms of a relation that ship with Engram (``data/<suite>/<relation>.yaml``); absent parts are empty."""
     source = files(__package__).joinpath("data", suite, f"{relation}.yaml")
     data = yaml.safe_load(source.read_text(encoding="utf-8"))
     written = tuple(
         tuple(_form(row, f"{relation}/train-{g}{chr(97 + v)}", "train") for v, row in enumerate(group))
-        for g, group in enumerate(data["train"], start=1)
+        for g, group in enumerate(data.get("train", ()), start=1)
     )
     probe, test = (
-        tuple(_form(row, f"{relation}/{split}-{i}", split) for i, row in enumerate(data[split], start=1))
+        tuple(_form(row, f"{relation}/{split}-{i}", split) for i, row in enumerate(data.get(split, ()), start=1))
         for split in _UNTRAINED
     )
     return Phrasing(
-        train=written + _composed(relation, data["composed"]),
-        statements=tuple(data["statements"]),
+        train=written + (_composed(relation, data["composed"]) if "composed" in data else ()),
+        statements=tuple(data.get("statements", ())),
         probe=probe,
         test=test,
     )

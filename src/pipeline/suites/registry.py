@@ -7,7 +7,7 @@ def build(config: SuiteConfig, seed: int) -> Suite: ...
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +25,10 @@ class SuiteSettings(Protocol):
     @property
     def profile(self) -> str: ...
     @property
+    def contradictions(self) -> float: ...
+    @property
+    def mix(self) -> Mapping[str, float]: ...
+    @property
     def path(self) -> Path | None: ...
     @property
     def test_forms(self) -> Path | None: ...
@@ -32,7 +36,13 @@ class SuiteSettings(Protocol):
 
 SuiteBuilder = Callable[[SuiteSettings, int], Suite]
 _BUILDERS: dict[str, SuiteBuilder] = {}
-_SHIPPED = ("pipeline.suites.episodic", "pipeline.suites.facts", "pipeline.suites.spatial")
+_SHIPPED = (
+    "pipeline.suites.episodic",
+    "pipeline.suites.facts",
+    "pipeline.suites.mixed",
+    "pipeline.suites.relational",
+    "pipeline.suites.spatial",
+)
 
 
 def register_suite(name: str) -> Callable[[SuiteBuilder], SuiteBuilder]:
