@@ -8,8 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.evaluation.metrics import arm_rows, mean_em
-
 KINDS = {"next": ("adjacent", "next_step"), "direction": ("direction",)}
 """Relations of the held-out rows that make up each figure: the next place in a direction or on a way; a direction."""
 UNSEEN_PREFIX = "unseen_"
@@ -27,26 +25,34 @@ def spatial_figures(answers: pa.Table) -> dict[str, Any] | None:
     Args:
         answers: `pipeline.evaluation.answers.ANSWERS_SCHEMA`.
     """
-    heldout = arm_rows(answers, "post_off_heldout")
+    heldout = _rows(answers, "post_off_heldout")
     asked = {kind: heldout.filter(pc.field("relation").isin(list(names))) for kind, names in KINDS.items()}
     asked = {kind: rows for kind, rows in asked.items() if rows.num_rows}
     if not asked:
         return None
-    figures: dict[str, Any] = {kind: mean_em(rows, "post_off_heldout") for kind, rows in asked.items()}
+    figures: dict[str, Any] = {kind: _em(rows) for kind, rows in asked.items()}
     figures["n"] = {kind: rows.num_rows for kind, rows in asked.items()}
-    unseen = arm_rows(answers, "unseen")
+    unseen = _rows(answers, "unseen")
     if unseen.num_rows:
         kinds = sorted(set(unseen.column("relation").to_pylist()))
         figures["unseen_pairs"] = {kind.removeprefix(UNSEEN_PREFIX): _unseen(answers, kind) for kind in kinds}
     return figures
 
 
+def _rows(answers: pa.Table, arm: str) -> pa.Table:
+    return answers.filter(pc.field("arm") == arm)
+
+
+def _em(rows: pa.Table) -> float | None:
+    return float(pc.mean(rows.column("em")).as_py()) if rows.num_rows else None
+
+
 def _unseen(answers: pa.Table, relation: str) -> dict[str, Any]:
     rows = answers.filter(pc.field("relation") == relation)
-    golds = Counter(arm_rows(rows, "unseen").column("gold").to_pylist())
-    measured = {name: mean_em(rows, arm) for name, arm in _UNSEEN_ARMS.items()}
+    golds = Counter(_rows(rows, "unseen").column("gold").to_pylist())
+    measured = {name: _em(_rows(rows, arm)) for name, arm in _UNSEEN_ARMS.items()}
     return {
-        "em": mean_em(rows, "unseen"),
+        "em": _em(_rows(rows, "unseen")),
         "n": golds.total(),
         "majority": max(golds.values()) / golds.total(),
         **{name: value for name, value in measured.items() if value is not None},

@@ -21,7 +21,6 @@ from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.sanity import sanity_asks, second_look
-from pipeline.evaluation.spatial import spatial_figures
 from pipeline.progress import Progress
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
@@ -75,8 +74,6 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         stage.write_table("answers", answers, SCHEMA_NAME)
         notes = [*plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
-        if (spatial := spatial_figures(answers)) is not None:
-            figures["spatial"] = spatial
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
