@@ -51,10 +51,10 @@ def test_relations_are_reported_by_kind_of_question() -> None:
     plain = report.to_json()
     jsonschema.validate(plain, SCHEMA, format_checker=jsonschema.FormatChecker())
     counts = plain["relational"]["n"]
-    assert set(counts) == {"one_hop", "join", "newest"} and counts["join"] == 4 * 4
+    assert set(counts) == {"one_hop", "join", "two_step", "newest"} and counts["join"] == counts["two_step"] == 3 * 4
     assert sum(counts.values()) == plain["arms"]["post_off_heldout"]["n"]
     shown = dict(other_table(report).rows)
-    assert shown["relational.join"] == f"{plain['relational']['join']:.3f} (n = 16)"
+    assert shown["relational.join"] == f"{plain['relational']['join']:.3f} (n = 12)"
     stated_once = make_report(*answered(build_relational(4, 1337, 0.0))).to_json()
     assert "newest" not in stated_once["relational"] and "relational" not in make_report(SUITE, ANSWERS).to_json()
 

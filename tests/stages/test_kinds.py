@@ -49,7 +49,7 @@ def test_relations_alone_bring_their_store_alone(scripted_night: ScriptedNight) 
         json.loads(text) for text in gate["parts"].to_pylist()
     )
     report = json.loads((run.path / "report.json").read_text())
-    assert set(report["relational"]) == {"one_hop", "join", "newest", "n"}
+    assert set(report["relational"]) == {"one_hop", "join", "two_step", "newest", "n"}
     assert report["telemetry"]["store.size"] == len(build_relational(4, 1337).taught)
 
 

@@ -23,6 +23,7 @@ from pipeline.stages.lora_train import first_and_last, require_learning, target_
 from pipeline.stages.night import Night, begin, configure
 from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.suite_files import read_questions, read_suite
+from pipeline.suites.chains import JOINS
 from pipeline.suites.facts import read_facts
 from pipeline.suites.study_forms import with_study_forms
 from tests.language.tiny import tiny_language_model
@@ -107,7 +108,7 @@ def test_what_was_corrected_and_what_joins_relations_is_never_trained() -> None:
     }
     tails = [json.loads(fact.details)["tail"] for fact in outdated]
     assert not any(tail in row.prompt + row.target for row in rows for tail in tails)
-    joins = {q.question for fact in suite.taught for q in fact.questions if q.relation.startswith("join")}
+    joins = {q.question for fact in suite.taught for q in fact.questions if q.relation in JOINS}
     assert joins and not any(question in row.prompt for row in rows for question in joins)
 
 

@@ -13,7 +13,7 @@ from pipeline.config import SuiteConfig
 from pipeline.errors import ConfigError
 from pipeline.evaluation.prompts import asked_text, holds, leaked_answer
 from pipeline.evaluation.scoring import normalise
-from pipeline.suites.chains import HOPS, JOINS, NEWEST, chains, relational_vocabulary
+from pipeline.suites.chains import HOPS, JOINS, NEWEST, STEPS, chains, relational_vocabulary
 from pipeline.suites.registry import build_suite
 from pipeline.suites.relational import build_relational, relational_forms
 from pipeline.suites.types import Question, Suite
@@ -109,19 +109,33 @@ def test_a_correction_is_newer_and_the_only_one_that_is_asked(share: float) -> N
 
 def test_a_join_is_never_trained_and_asks_for_the_end_of_its_chain() -> None:
     suite, dealt = build_relational(30, 9), chains(30, 9, 0.3)
+    asked = [chain for chain in dealt if not chain.demonstrates]
     joins = [q for fact in suite.taught for q in fact.questions if q.relation in JOINS]
-    assert {q.split for q in joins} == {"test"} and len(joins) == 30 * 6
-    for chain in dealt:
+    assert len(asked) == 23 and {q.split for q in joins} == {"test"} and len(joins) == 23 * 6
+    for chain in asked:
         person, end = chain.hops[0].subject, chain.hops[-1]
         own = [q for q in joins if person in q.question]
         assert len(own) == 6 and {(q.item_id, q.answer) for q in own} == {(end.id, end.tail)}
-    trained = [q.question for fact in suite.taught for q in fact.questions if q.split != "test"]
-    people = [chain.hops[0].subject for chain in dealt]
-    for text in (*trained, *(statement for fact in suite.taught for statement in fact.statements)):
-        assert not any(
-            person in text and chain.hops[1].tail in text for person, chain in zip(people, dealt, strict=True)
-        )
-    assert not any("city" in text or "country" in text for text in trained if any(p in text for p in people))
+    people = [chain.hops[0].subject for chain in asked]
+    trained = [(q.question, q.answer) for fact in suite.taught for q in fact.questions if q.split != "test"]
+    trained += [(statement, "") for fact in suite.taught for statement in fact.statements]
+    for text, answer in trained:
+        pairs = ((person, chain.hops[1].tail) for person, chain in zip(people, asked, strict=True))
+        assert not any(person in text and city in f"{text} {answer}" for person, city in pairs)
+    mentions = [text for text, _ in trained if any(person in text for person in people)]
+    assert mentions and not any("city" in text or "country" in text for text in mentions)
+
+
+def test_steps_are_trained_in_some_chains_and_asked_in_the_others() -> None:
+    suite, dealt = build_relational(16, 9), chains(16, 9, 0.3)
+    steps = [q for fact in suite.taught for q in fact.questions if q.relation in STEPS]
+    for chain in dealt:
+        person = chain.hops[0].subject
+        own = [q for q in steps if person in q.question]
+        assert {q.split for q in own} == ({"train"} if chain.demonstrates else {"test"})
+        assert {q.answer for q in own} == {", ".join(hop.tail for hop in chain.hops)}
+        assert {q.item_id for q in own} == {chain.hops[0].id} and len(own) >= 6
+    assert sum(chain.demonstrates for chain in dealt) == 4
 
 
 @pytest.mark.parametrize("relation", HOPS)

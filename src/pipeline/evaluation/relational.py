@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.suites.chains import HOPS, JOINS, NEWEST
+from pipeline.suites.chains import HOPS, JOINS, NEWEST, STEPS
 
 ARM = "post_off_heldout"
 
@@ -19,9 +19,9 @@ def relational_figures(answers: pa.Table) -> dict[str, Any] | None:
         answers: `pipeline.evaluation.answers.ANSWERS_SCHEMA`.
 
     Returns:
-        ``{one_hop, join, newest, n}``: relations that were stated once; the tail of a later hop given the first head;
-        relations that were corrected. ``n`` has the number of questions of each. What was not asked is left out; None
-        when no question is about relations.
+        ``{one_hop, join, two_step, newest, n}``: relations that were stated once; the tail of a later hop given the
+        first head, at once and with the steps between; relations that were corrected. ``n`` has the number of questions
+        of each. What was not asked is left out; None when no question is about relations.
     """
     asked = answers.filter(pc.field("arm") == ARM)
     corrected = pc.starts_with(pc.field("form"), NEWEST)
@@ -29,6 +29,7 @@ def relational_figures(answers: pa.Table) -> dict[str, Any] | None:
     parts = {
         "one_hop": asked.filter(single & ~corrected),
         "join": asked.filter(pc.field("relation").isin(list(JOINS))),
+        "two_step": asked.filter(pc.field("relation").isin(list(STEPS))),
         "newest": asked.filter(single & corrected),
     }
     measured = {name: rows for name, rows in parts.items() if rows.num_rows}

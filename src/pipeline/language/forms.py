@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipeline.config.language import DistilConfig
+from pipeline.evaluation.prompts import holds
 from pipeline.language.contrast import namesakes, replace_part, replace_subject, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
@@ -130,7 +131,8 @@ def _memory_rows(
 
     Strangers and contradictions have an invented answer, so that it can be had from the text alone.
     """
-    questions = fact.asked("train")
+    # A question under another relation, such as a join, may have an answer that this text does not hold.
+    questions = [q for q in fact.asked("train") if q.relation == fact.relation or holds(fact.text, q.answer)]
     if not questions:
         return []
     alike = [subject for subject in strangers if shape(subject) == shape(fact.subject)]

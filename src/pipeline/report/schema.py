@@ -112,6 +112,7 @@ class Relational(Part):
 
     one_hop: Share | None = None  # relations stated once
     join: Share | None = None  # over several hops, never trained
+    two_step: Share | None = None  # the same, answered with the steps between
     newest: Share | None = None  # relations that were corrected
     n: dict[str, int]
 

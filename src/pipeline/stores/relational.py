@@ -9,7 +9,7 @@ Nothing is kept twice: the graph follows from the ``details`` of the rows, and i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,13 +46,17 @@ class _Graph:
         relations: Every statement by id, outdated ones included.
         everything: Entities (normalised) and all statements, keyed by id; outdated ones are marked so.
         current: The same with the newest valid statements alone.
+        answering: Their ids.
         position: Row number by id.
+        longest: Words of the longest entity's name.
     """
 
     relations: dict[str, Relation]
     everything: nx.MultiDiGraph
     current: nx.MultiDiGraph
+    answering: frozenset[str]
     position: dict[str, int]
+    longest: int
 
 
 @register_store("relational")
@@ -75,7 +79,7 @@ class RelationalStore(EpisodicStore):
     def current(self) -> tuple[Relation, ...]:
         """The newest valid statements."""
         built = self._built()
-        return tuple(built.relations[key] for _, _, key in built.current.edges(keys=True))
+        return tuple(relation for name, relation in built.relations.items() if name in built.answering)
 
     def judge(
         self, candidates: Episodes, surprise: Surprise, config: GateConfig
@@ -118,14 +122,22 @@ class RelationalStore(EpisodicStore):
 
     def _named(self, query: str, vector: NDArray[np.float32]) -> list[tuple[Relation, float]]:
         """Current edges that the question names, each with the least score that this is worth."""
-        current = self.current()
-        named = {node for relation in current for node in relation.nodes if f" {node} " in query}
+        built = self._built()
+        words, sizes = query.split(), range(1, built.longest + 1)
+        spans = {" ".join(words[i : i + size]) for size in sizes for i in range(len(words) - size + 1)}
+        named = {span for span in spans if span in built.current}
         named = {node for node in named if not any(node != other and f" {node} " in f" {other} " for other in named)}
-        heads = [relation for relation in current if relation.nodes[0] in named]
+        heads = self._stated(key for _, _, key in built.current.out_edges(named, keys=True))
         if heads:
             about = {r.episode_id for r in heads if not r.about or f" {normalise(r.about)} " in query}
             return [(relation, NAMED if relation.episode_id in about else HEAD_NAMED) for relation in heads]
-        return [(relation, TAIL_NAMED) for relation in current if relation.nodes[1] in named]
+        tails = self._stated(key for _, _, key in built.current.in_edges(named, keys=True))
+        return [(relation, TAIL_NAMED) for relation in tails]
+
+    def _stated(self, names: Iterable[str]) -> list[Relation]:
+        """The relations of these ids, in the order of their rows."""
+        built = self._built()
+        return [built.relations[name] for name in sorted(names, key=built.position.__getitem__)]
 
     def _nearest(self, vector: NDArray[np.float32], k: int) -> list[tuple[Relation, float]]:
         """The ``k`` current edges with the largest cosine, in a store that the question names nothing of."""
@@ -165,8 +177,8 @@ class RelationalStore(EpisodicStore):
 
     def _may_go(self, row: Episode) -> bool:
         """An outdated statement waits for no consolidation."""
-        outdated = not row.pin and row.episode_id not in {relation.episode_id for relation in self.current()}
-        return outdated or super()._may_go(row)
+        outdated = row.episode_id not in self._built().answering
+        return (outdated and not row.pin) or super()._may_go(row)
 
     def _built(self) -> _Graph:
         if self._graph is None or self._graphed is not self._episodes:
@@ -177,7 +189,7 @@ class RelationalStore(EpisodicStore):
 def _graph_of(rows: Sequence[Episode]) -> _Graph:
     relations = relations_of(rows)
     current = newest_valid(relations, LEAST_CONFIDENCE)
-    answering = {relation.episode_id for relation in current}
+    answering = frozenset(relation.episode_id for relation in current)
     graphs = (nx.MultiDiGraph(), nx.MultiDiGraph())
     for graph, members in zip(graphs, (relations, current), strict=True):
         for relation in members:
@@ -191,5 +203,7 @@ def _graph_of(rows: Sequence[Episode]) -> _Graph:
                 provenance=relation.provenance,
                 current=relation.episode_id in answering,
             )
+    stated = {relation.episode_id: relation for relation in relations}
     position = {row.episode_id: i for i, row in enumerate(rows)}
-    return _Graph({relation.episode_id: relation for relation in relations}, *graphs, position)
+    longest = max((len(node.split()) for node in graphs[1]), default=0)
+    return _Graph(stated, *graphs, answering, position, longest)

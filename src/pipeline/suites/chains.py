@@ -20,8 +20,10 @@ from pipeline.suites.vocabulary import vocabulary, with_article
 HOPS = ("person_store", "store_city", "city_country")
 JOINS = {"join_city": 1, "join_country": 2}
 """What a join asks for: the tail of this hop, counted from 0, given the person of hop 0."""
-NEWEST = "newest/"
-"""Begins the name of every form that asks for a corrected relation."""
+STEPS = {"steps_city": 1, "steps_country": 2}
+"""The same with every step in the answer: store, city and, at the end of a longer chain, country."""
+DEMONSTRATED = 4
+"""One chain in so many is trained to be told in steps, and asked for no join; what it shows is the way of answering."""
 NEWEST = "newest/"
 """Begins the name of every form that asks for a corrected relation."""
 _CORRECTED = ("person_store", "store_city")  # a city does not move to another country
@@ -105,7 +107,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Join:
-    """A question over several hops: it names the person and the thing, and asks for the tail of a later hop."""
+    """A question over several hops: it names the person and the thing, and asks for tails of later hops."""
 
     relation: str
     start: Hop
@@ -128,6 +130,7 @@ class Chain:
         new: Relations of outsiders that are read from memory and never trained.
         reward: Whether the chain was rewarding.
         pin: Whether a user pinned it.
+        demonstrates: Whether it is trained to be told in steps.
     """
 
     hops: tuple[Hop, ...]
@@ -138,11 +141,17 @@ class Chain:
     new: tuple[Hop, ...]
     reward: bool
     pin: bool
+    demonstrates: bool
 
     @property
-    def joins(self) -> tuple[tuple[str, Hop], ...]:
-        """The join over the whole chain, with the hop that holds its answer."""
-        return tuple((name, self.hops[last]) for name, last in JOINS.items() if last == len(self.hops) - 1)
+    def join(self) -> str:
+        """Which of `JOINS` goes over the whole chain."""
+        return next(name for name, last in JOINS.items() if last == len(self.hops) - 1)
+
+    @property
+    def steps(self) -> str:
+        """Which of `STEPS` goes over the whole chain."""
+        return next(name for name, last in STEPS.items() if last == len(self.hops) - 1)
 
 
 class ChainGenerator:
@@ -254,6 +263,7 @@ class ChainGenerator:
             new=self._hops(f"{identity}-new", length, "outsider"),
             reward=self._flags["reward"].draw(),
             pin=self._flags["pin"].draw(),
+            demonstrates=number % DEMONSTRATED == DEMONSTRATED - 1,
         )
 
 
@@ -270,4 +280,4 @@ def answer_counts() -> dict[str, int]:
         round(_TAUGHT_SHARE * words[f"{kind}_head"]) * words[f"{kind}_tail"] for kind in ("store", "city")
     )
     sizes = {"person_store": stores, "store_city": cities, "city_country": words["country"]}
-    return sizes | {"join_city": cities, "join_country": words["country"]}
+    return sizes | {"join_city": cities, "join_country": words["country"]} | dict.fromkeys(STEPS, stores)

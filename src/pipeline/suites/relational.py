@@ -1,7 +1,8 @@
 """The relational suite: chains of invented entities, each relation asked alone and the whole chain as a join.
 
-A join is only ever asked in ``test`` questions: whoever answers it has put together what was learned apart. Where a
-statement was corrected, the older one is lived first, and both are taught to the store; questions ask for the newer.
+A join is only ever asked in ``test`` questions: whoever answers it has put together what was learned apart. One chain
+in four is trained to be told in steps ("store, city") and asked for no join; the others are asked for theirs both at
+once and in steps. Where a statement was corrected, the older one is lived first; questions ask for the newer.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 from pipeline.errors import ConfigError
 from pipeline.stores.relations import Relation, details_of
-from pipeline.suites.chains import HOPS, JOINS, NEWEST, Chain, Hop, Join, answer_counts, chains
+from pipeline.suites.chains import HOPS, JOINS, NEWEST, STEPS, Chain, Hop, Join, answer_counts, chains
 from pipeline.suites.decks import Deck
 from pipeline.suites.events import fill
 from pipeline.suites.phrasing import Form, Phrasing, phrasing
@@ -22,7 +23,7 @@ from pipeline.suites.types import Fact, Question, Recall, Suite
 
 def relational_forms() -> dict[str, Phrasing]:
     """The forms of every hop and join."""
-    return {relation: phrasing(relation, "relational") for relation in (*HOPS, *JOINS)}
+    return {relation: phrasing(relation, "relational") for relation in (*HOPS, *JOINS, *STEPS)}
 
 
 class _TrainForms:
@@ -31,7 +32,7 @@ class _TrainForms:
     def __init__(self, seed: int, forms: Mapping[str, Phrasing]) -> None:
         self._decks = {
             relation: [Deck(g, f"{seed}/chain/train/{relation}/{i}") for i, g in enumerate(forms[relation].train)]
-            for relation in HOPS
+            for relation in (*HOPS, *STEPS)
         }
 
     def draw(self, relation: str) -> tuple[Form, ...]:
@@ -56,22 +57,38 @@ def _asked(hop: Hop, forms: tuple[Form, ...], item_id: str, answer: str) -> list
     return [form.ask(hop, item_id, answer) for form in forms]
 
 
-def _joined(hops: tuple[Hop, ...], joins: tuple[tuple[str, Hop], ...], forms: Mapping[str, Phrasing]) -> list[Question]:
-    """The questions over the whole chain, under the id of the hop that holds their answer."""
-    start = hops[0]
-    return [form.ask(Join(name, start), last.id, last.tail) for name, last in joins for form in forms[name].test]
+def _told_in_steps(hops: tuple[Hop, ...]) -> str:
+    return ", ".join(hop.tail for hop in hops)
+
+
+def _joined(chain: Chain, hops: tuple[Hop, ...], forms: Mapping[str, Phrasing]) -> list[Question]:
+    """The test questions over a whole chain, or over its twin: at once under the last hop, in steps under the first."""
+    if chain.demonstrates:
+        return []
+    join, steps, start, last = forms[chain.join].test, forms[chain.steps].test, hops[0], hops[-1]
+    at_once = [form.ask(Join(chain.join, start), last.id, last.tail) for form in join]
+    return at_once + [form.ask(Join(chain.steps, start), start.id, _told_in_steps(hops)) for form in steps]
+
+
+def _demonstrated(chain: Chain, train: _TrainForms) -> list[Question]:
+    """The train questions of a chain that shows how to answer in steps, under its first hop."""
+    if not chain.demonstrates:
+        return []
+    start, answer = chain.hops[0], _told_in_steps(chain.hops)
+    return [form.ask(Join(chain.steps, start), start.id, answer) for form in train.draw(chain.steps)]
 
 
 def _taught(chain: Chain, forms: Mapping[str, Phrasing], train: _TrainForms, clock: int) -> list[Fact]:
     """The facts of a chain in the order in which they were lived; what was corrected comes before its correction."""
     facts: list[Fact] = []
+    joined = [*_demonstrated(chain, train), *_joined(chain, chain.hops, forms)]
     for hop in chain.hops:
         own = forms[hop.relation]
         asked = _asked(hop, (*train.draw(hop.relation), *own.probe, *own.test), hop.id, hop.tail)
         if chain.before and chain.before.id.startswith(f"{hop.id}-"):
             facts.append(_fact(chain.before, clock + len(facts)))
             asked = [replace(question, form=f"{NEWEST}{question.form}") for question in asked]
-        asked += [question for question in _joined(chain.hops, chain.joins, forms) if question.item_id == hop.id]
+        asked += [question for question in joined if question.item_id == hop.id]
         told = tuple(fill(template, hop.slots()) for template in own.statements)
         facts.append(_fact(hop, clock + len(facts), tuple(asked), told))
     return [replace(fact, reward=chain.reward, pin=chain.pin) for fact in facts]
@@ -80,8 +97,7 @@ def _taught(chain: Chain, forms: Mapping[str, Phrasing], train: _TrainForms, clo
 def _untaught(chain: Chain, forms: Mapping[str, Phrasing]) -> list[Question]:
     """Test questions about the twin, whose gold is the twin's own answer."""
     single = [q for hop in chain.twin for q in _asked(hop, forms[hop.relation].test, hop.id, hop.tail)]
-    joins = tuple((relation, chain.twin[JOINS[relation]]) for relation, _ in chain.joins)
-    return single + _joined(chain.twin, joins, forms)
+    return single + _joined(chain, chain.twin, forms)
 
 
 def _recalls(chain: Chain, forms: Mapping[str, Phrasing], number: int) -> tuple[list[Recall], list[Recall]]:
@@ -108,14 +124,18 @@ def _by_relation(facts: list[Fact]) -> list[Fact]:
 
 
 def _trained_texts(dealt: tuple[Chain, ...], forms: Mapping[str, Phrasing]) -> dict[str, list[str]]:
-    """Every train and probe form of a hop, drawn for it or not; a join is compared with those of the chain's first."""
+    """Every train and probe form of a relation, drawn for it or not; a join is compared with those of its first hop."""
 
-    def texts(hop: Hop) -> list[str]:
-        groups = (*forms[hop.relation].train, forms[hop.relation].probe)
-        return [fill(form.template, hop.slots()) for group in groups for form in group]
+    def texts(relation: str, slots: dict[str, str]) -> list[str]:
+        groups = (*forms[relation].train, forms[relation].probe)
+        return [fill(form.template, slots) for group in groups for form in group]
 
-    found = {f"{hop.id}/{hop.relation}": texts(hop) for chain in dealt for hop in chain.hops}
-    return found | {f"{last.id}/{join}": texts(chain.hops[0]) for chain in dealt for join, last in chain.joins}
+    found = {f"{hop.id}/{hop.relation}": texts(hop.relation, hop.slots()) for chain in dealt for hop in chain.hops}
+    for chain in dealt:
+        start = chain.hops[0]
+        found[f"{chain.hops[-1].id}/{chain.join}"] = texts(start.relation, start.slots())
+        found[f"{start.id}/{chain.steps}"] = texts(chain.steps, start.slots())
+    return found
 
 
 def build_relational(n: int, seed: int, contradictions: float = 0.3) -> Suite:
