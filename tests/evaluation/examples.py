@@ -83,9 +83,9 @@ def small_suite(n: int = 8, splits: Sequence[str] = ("train", "probe", "test")) 
         distinct={relation: n // 2 for relation in FORMS},
         jaccard={f"{relation}/test-{i}": 0.1 * i + 0.1 for relation in FORMS for i in (1, 2, 3)},
     )
-    return Suite(
-        "episodic", tuple(facts), (), tuple(untaught), tuple(near_miss), tuple(conflict), tuple(new), statistics
-    )
+    controls = (tuple(untaught), tuple(near_miss), tuple(conflict), tuple(new))
+    unseen = ask_about("pair", "person_place", "the neighbour of Tom Q0", PLACES[0], ["test"])
+    return Suite("episodic", tuple(facts), (), *controls, statistics, tuple(unseen))
 
 
 class NameRetriever:

@@ -24,6 +24,7 @@ from pipeline.language.forms import (
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
+from pipeline.suites.maps import DIRECTIONS
 from pipeline.suites.rehearsal import Asides, load_rehearsal
 from pipeline.suites.study_forms import with_study_forms
 from pipeline.suites.types import Fact, Question
@@ -173,3 +174,14 @@ def test_invented_subjects_have_the_shapes_of_the_replayed() -> None:
         thing, place = pair.split(" at the ")
         assert thing in slots.thing and place in slots.place
     assert invented_subjects(slots, ["Mona"], 5, 3) == []
+
+
+def test_ways_between_places_have_ways_as_strangers_and_directions_as_other_answers() -> None:
+    subjects = ["abbey from the ford", "north of the silo"]
+    ways = [s for s in invented_subjects(BANK, subjects, 20, 3) if " from the " in s]
+    sides = [s for s in invented_subjects(BANK, subjects, 20, 3) if " from the " not in s]
+    assert len(ways) == len(sides) == 20
+    assert all(set(way.split(" from the ")) <= set(BANK.place) for way in ways)
+    assert all(side.split(" of the ")[0] in DIRECTIONS and side.split(" of the ")[1] in BANK.place for side in sides)
+    generator = np.random.default_rng(1)
+    assert {invented_answer(BANK, "northeast", generator) for _ in range(200)} == set(DIRECTIONS)

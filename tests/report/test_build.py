@@ -40,6 +40,15 @@ def test_what_was_not_measured_is_absent_and_its_guard_is_null() -> None:
     assert plain["arms"] == {}
 
 
+def test_spatial_figures_are_checked_and_what_was_not_asked_is_absent() -> None:
+    pairs = {"steps": {"em": 0.5, "n": 4, "majority": 0.75}}
+    measured = {"next": 0.9, "n": {"next": 20}, "unseen_pairs": pairs}
+    report = make_report(SUITE, ANSWERS, metrics={"arms": {}, "spatial": measured})
+    assert report.to_json()["spatial"] == measured
+    assert ("spatial.next", "0.900") in other_table(report).rows
+    assert ("spatial.unseen_pairs.steps", "0.500 (a guesser 0.750)") in other_table(report).rows
+
+
 def test_relations_are_reported_by_kind_of_question() -> None:
     report = make_report(*answered(build_relational(4, 1337)))
     plain = report.to_json()

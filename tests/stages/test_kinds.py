@@ -53,6 +53,20 @@ def test_relations_alone_bring_their_store_alone(scripted_night: ScriptedNight) 
     assert report["telemetry"]["store.size"] == len(build_relational(4, 1337).taught)
 
 
+def test_walks_bring_a_map_beside_their_episodes(scripted_night: ScriptedNight) -> None:
+    run = scripted_night.run(QUIET, "suite.n=10", "suite.profile=default", target="consolidation/spatial")
+    results = stage_results(run)
+    generation = GenerationStore.of(run.path, "default", "spatial").current()
+    assert generation is not None and generation.table("episodes").num_rows == 30
+    assert generation.table("passages", "passages/1").num_rows == 14, "seven passages, there and back"
+    assert generation.table("routes", "routes/1").num_rows == 6
+    gate = read_table(results["teach"].path / "gate.parquet", GATE_SCHEMA).to_pylist()
+    assert {row["kind"] for row in gate} == {"spatial"} and 10 <= sum(row["accepted"] for row in gate) < 30
+    spatial = json.loads((run.path / "report.json").read_text())["spatial"]
+    assert spatial["n"] == {"next": 24, "direction": 16}
+    assert set(spatial["unseen_pairs"]) == {"next", "steps", "walk"}
+
+
 def test_every_kind_has_its_own_generation(both: RunFolder) -> None:
     results = stage_results(both)
     config = configure("consolidation/episodic", ())

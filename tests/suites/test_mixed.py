@@ -12,6 +12,7 @@ from pipeline.suites.episodic import build_episodic
 from pipeline.suites.mixed import mixture
 from pipeline.suites.registry import build_suite
 from pipeline.suites.relational import build_relational
+from pipeline.suites.spatial import build_spatial
 from pipeline.suites.types import Suite
 
 
@@ -37,6 +38,14 @@ def test_statistics_and_controls_cover_all_parts() -> None:
     assert suite.statistics.majority.keys() == events.statistics.majority.keys() | chains.statistics.majority.keys()
     assert suite.untaught == events.untaught + chains.untaught and suite.new == events.new + chains.new
     assert suite.distractors == events.distractors and suite.notes == chains.notes
+
+
+def test_walks_are_a_part_with_their_unseen_pairs() -> None:
+    suite = mixed(100, 1337, episodic=0.6, relational=0.3, spatial=0.1)
+    walks = build_spatial(10, 1337)
+    assert suite.taught[-10:] == walks.taught and suite.unseen == walks.unseen
+    assert suite.statistics.ceiling == 1.0
+    assert Counter(fact.kind for fact in suite.taught).keys() == {"episodic", "relational", "spatial"}
 
 
 def test_what_two_parts_answer_differently_is_refused() -> None:

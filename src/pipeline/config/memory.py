@@ -63,6 +63,25 @@ class EncoderConfig(Section):
     batch_size: int = Field(32, ge=1, description="sentences per forward pass")
 
 
+class SpatialGateConfig(Section):
+    """Write gate of walks: S = novelty·n + surprise·s + reward·r + pin·p, written when S > threshold."""
+
+    novelty: float = Field(
+        1.0, ge=0, description="weight of what the map lacks: largest share of places or passages; a new route is half"
+    )
+    surprise: float = Field(0.5, ge=0, description="weight of an unexpected time, direction or failure, 0..1")
+    reward: float = Field(0.5, ge=0, description="weight of reward, 0 or 1")
+    pin: float = Field(1.0, ge=0, description="weight of pin, 0 or 1")
+    tolerance: float = Field(
+        0.5, gt=0, description="relative deviation from the learned time at which surprise is 1 − 1/e"
+    )
+    threshold: float = Field(
+        0.3,
+        ge=0,
+        description="score that a walk must exceed; a known walk that takes half as long again just does",
+    )
+
+
 class RelationalGateConfig(Section):
     """Write gate of relations: weighted parts in 0..1, plus gate.gamma·reward + gate.delta·pin, above the threshold.
 
@@ -92,6 +111,7 @@ class GateConfig(Section):
     )
     surprise_scale: float = Field(0.15, gt=0, description="width of the logistic squashing of surprise, nats per token")
     enforce: bool = Field(False, description="refuse what fails the gate; false records the verdict and keeps the row")
+    spatial: SpatialGateConfig = Field(SpatialGateConfig(), description="the gate of walks")
     relational: RelationalGateConfig = Field(RelationalGateConfig(), description="the gate of relations")
 
 

@@ -61,6 +61,9 @@ ARMS: Mapping[str, Arm] = {
     "earlier_probe_before": Arm("previous", False, "the adapter before, facts of earlier nights, probe forms"),
     "world_pre": Arm("base", False, "before, facts of the world"),
     "world_post": Arm("post", False, "after, facts of the world"),
+    "unseen_pre": Arm("base", False, "before, what follows from taught facts together"),
+    "unseen": Arm("post", False, "after, what follows from taught facts together"),
+    "unseen_on": Arm("base", True, "before, memory on, what follows from taught facts together"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
@@ -171,6 +174,8 @@ def closed_book_asks(
         "untaught": suite.untaught,
         "near_miss": suite.near_miss,
         **dict.fromkeys(WORLD_ARMS, suite.world),
+        "unseen_pre": suite.unseen,
+        "unseen": suite.unseen,
     }
     if controls == "full":
         asked |= dict.fromkeys(CONTROL_ARMS, test)

@@ -15,6 +15,7 @@ from pipeline.evaluation.arms import ARMS, GENERAL_ARMS
 from pipeline.evaluation.bootstrap import difference_interval, mean_interval
 from pipeline.evaluation.relational import relational_figures
 from pipeline.evaluation.sanity import hallucination, sanity_summary, takeover, taught_phrases
+from pipeline.evaluation.spatial import spatial_figures
 from pipeline.suites.types import Suite, SuiteStatistics
 
 UPLIFT_CONTROLS = ("pre_off", "untaught", "format_only", "shuffled_answers")
@@ -138,7 +139,7 @@ def summarise(
         notes: What a reader must know about the arms.
 
     Returns:
-        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, refusal_rate, notes}``.
+        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, refusal_rate, notes}``.
     """
     present = set(answers.column("arm").to_pylist())
     arms = {
@@ -156,6 +157,7 @@ def summarise(
         "hallucination": hallucination(answers, suite.taught) or None,
         "drift": dict(drift) if drift is not None else None,
         "relational": relational_figures(answers),
+        "spatial": spatial_figures(answers),
         "refusal_rate": _mean(own, "refused") if own.num_rows else None,
         "notes": list(notes),
     }

@@ -105,6 +105,7 @@ def plan_arms(
     asks += _recalled(["memory_on_probe", "post_on_probe"], probe, retriever, k)
     asks += _told(["memory_on_conflict", "post_on_conflict"], _limit_recalls(suite.conflict, n))
     asks += _told(["memory_on_new", "post_on_new"], _limit_recalls(suite.new, n))
+    asks += _recalled(["unseen_on"], [q for q in suite.unseen if is_plain(q)], retriever, k)
     swapped = _swapped(secondary, suite.taught, retriever, k)
     return Plan(tuple(asks + swapped), _notes(suite, split, len(secondary) - len(swapped)))
 

@@ -15,6 +15,7 @@ from pipeline.evaluation.prompts import holds
 from pipeline.language.contrast import namesakes, replace_part, replace_subject, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
+from pipeline.suites.maps import DIRECTIONS
 from pipeline.suites.rehearsal import Asides, Slots
 from pipeline.suites.study_forms import STATEMENT_ONLY
 from pipeline.suites.types import Fact, Question
@@ -161,7 +162,9 @@ def _memory_rows(
 
 
 def invented_answer(bank: Slots, answer: str, generator: np.random.Generator) -> str:
-    """Another answer of the same kind: other numbers and months, a person, or a thing or place."""
+    """Another answer of the same kind: other numbers and months, a direction, a person, or a thing or place."""
+    if answer in DIRECTIONS:
+        return _one_of(DIRECTIONS, generator)
     if re.search(r"\d", answer):
         numbers = re.sub(r"\d+", lambda m: str(1 + generator.integers(max(9, min(int(m[0]), LARGEST)))), answer)
         return re.sub(rf"\b({'|'.join(MONTHS)})\b", lambda _: _one_of(MONTHS, generator), numbers)
@@ -203,7 +206,7 @@ def namesake_questions(
 
 
 def invented_subjects(bank: Slots, subjects: Sequence[str], count: int, seed: int) -> list[str]:
-    """Subjects that nobody has, of the shapes that ``subjects`` have: people, or things at places.
+    """Subjects that nobody has, of the shapes that ``subjects`` have: people, things at places, ways between places.
 
     Args:
         bank: Names, things and places of rehearsal.
@@ -215,6 +218,18 @@ def invented_subjects(bank: Slots, subjects: Sequence[str], count: int, seed: in
 
     invented = []
     for joint in dict.fromkeys(shape(subject) for subject in subjects if subject_parts(subject)):
-        heads, tails = (bank.first, bank.last) if joint == " " else (bank.thing, bank.place)
+        heads, tails = _halves(bank, joint, subjects)
         invented += [joint.join((_one_of(heads, generator), _one_of(tails, generator))) for _ in range(count)]
     return invented
+
+
+def _halves(bank: Slots, joint: str, subjects: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """What the first and the second parts of invented subjects are drawn from."""
+    if joint == " ":
+        return bank.first, bank.last
+    if joint == " from the ":
+        return bank.place, bank.place
+    parts = [found for subject in subjects if shape(subject) == joint and (found := subject_parts(subject))]
+    if all(head in DIRECTIONS for head, _ in parts):
+        return DIRECTIONS, bank.place
+    return bank.thing, bank.place

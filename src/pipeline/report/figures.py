@@ -140,6 +140,12 @@ def other_table(report: Report) -> Table:
         counts = report.relational.n
         rows += [(f"relational.{k}", f"{number(getattr(report.relational, k))} (n = {counts[k]})") for k in counts]
     rows += _long_answer_rows(report)
+    if report.spatial:
+        rows += [(f"spatial.{kind}", number(getattr(report.spatial, kind))) for kind in report.spatial.n]
+        rows += [
+            (f"spatial.unseen_pairs.{kind}", f"{number(pairs.em)} (a guesser {number(pairs.majority)})")
+            for kind, pairs in report.spatial.unseen_pairs.items()
+        ]
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
     if report.lora:

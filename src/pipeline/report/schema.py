@@ -89,6 +89,25 @@ class Drift(Part):
     tokens: int
 
 
+class UnseenPairs(Part):
+    """Questions about pairs of places that no training form names together; ``majority`` is a guesser's share."""
+
+    em: Share
+    n: int
+    majority: Share
+    before: Share | None = None
+    memory_on: Share | None = None
+
+
+class Spatial(Part):
+    """EM after the night, memory off, test forms; ``n`` counts the rows behind each."""
+
+    next: Share | None = None
+    direction: Share | None = None
+    n: dict[str, int]
+    unseen_pairs: dict[str, UnseenPairs] = Field(default_factory=dict)
+
+
 class Relational(Part):
     """EM of held-out questions about relations, memory off; ``n`` counts the questions of each kind."""
 
@@ -178,6 +197,7 @@ class Report(RunReport):
     paraphrase_preferred: Share | None = None
     long_answers: LongAnswers | None = None
     world_facts: SanityFigures | None = None
+    spatial: Spatial | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]
@@ -188,6 +208,9 @@ class Report(RunReport):
         for name in ("hallucination", "relational", "long_answers"):
             if name in plain:
                 plain[name] = present(plain[name])
+        if "spatial" in plain:
+            pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
+            plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

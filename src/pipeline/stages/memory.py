@@ -174,8 +174,11 @@ def publish_store(
         FACTS: facts_table(kept),
         QUESTIONS: questions_table(question for fact in kept for question in fact.questions),
     }
+    schemas = {"episodes": EPISODE_SCHEMA}
+    for name, (table, schema) in store.derived_tables().items():
+        tables[name], schemas[name] = table, schema
     return generations.publish(
-        tables, metadata_of(store) | dict(origin or {}), config_hash=config_hash, schemas={"episodes": EPISODE_SCHEMA}
+        tables, metadata_of(store) | dict(origin or {}), config_hash=config_hash, schemas=schemas
     )
 
 

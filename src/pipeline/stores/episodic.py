@@ -175,6 +175,10 @@ class EpisodicStore:
         """
         return [[Memory(r.episode.text, r.episode.episode_id, r.score) for r in row] for row in self.recall(vectors, k)]
 
+    def derived_tables(self) -> Mapping[str, tuple[pa.Table, str]]:
+        """What a kind learns from its episodes, for readers of its files: tables by name, each with its schema."""
+        return {}
+
     @classmethod
     def replayable(cls, rows: pa.Table) -> pa.Table:
         """The table ``episodes`` as replay shall see it; a kind clears ``consolidate`` where a row is outdated."""

@@ -29,12 +29,10 @@ def save(store: EpisodicStore, generations: GenerationStore, *, config_hash: str
         StoreError: Another process is writing.
         ArtifactError: The disk is full or the folder cannot be written.
     """
-    return generations.publish(
-        {"episodes": to_table(store.episodes)},
-        metadata_of(store),
-        config_hash=config_hash,
-        schemas={"episodes": EPISODE_SCHEMA},
-    )
+    tables, schemas = {"episodes": to_table(store.episodes)}, {"episodes": EPISODE_SCHEMA}
+    for name, (table, schema) in store.derived_tables().items():
+        tables[name], schemas[name] = table, schema
+    return generations.publish(tables, metadata_of(store), config_hash=config_hash, schemas=schemas)
 
 
 def load(

@@ -10,7 +10,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation.scoring import normalise
 from pipeline.suites.decks import Deck
 from pipeline.suites.events import RELATIONS, Block, Event, blocks, fill, slot_sizes
-from pipeline.suites.phrasing import SLOTS, Form, Phrasing, phrasings
+from pipeline.suites.phrasing import EPISODIC, Form, Language, Phrasing, phrasings
 from pipeline.suites.registry import SuiteSettings, register_suite
 from pipeline.suites.statistics import jaccard, require_unambiguous, statistics
 from pipeline.suites.types import Fact, Question, Recall, Suite
@@ -76,11 +76,11 @@ def _trained_texts(dealt: tuple[Block, ...], forms: Mapping[str, Phrasing]) -> d
     }
 
 
-def masked_overlap(forms: Phrasing) -> dict[str, float]:
+def masked_overlap(forms: Phrasing, language: Language = EPISODIC) -> dict[str, float]:
     """The largest token overlap of each test template with a train or probe template, slots left out."""
 
     def words(form: Form) -> set[str]:
-        empty = dict.fromkeys(SLOTS, " ")
+        empty = dict.fromkeys(language.slots, " ")
         return set(normalise(form.template.format_map(empty)).split())
 
     known = [words(form) for group in (*forms.train, forms.probe) for form in group]

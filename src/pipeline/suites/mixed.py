@@ -58,6 +58,7 @@ def mixture(parts: Sequence[Suite]) -> Suite:
         near_miss=tuple(q for part in parts for q in part.near_miss),
         conflict=tuple(recall for part in parts for recall in part.conflict),
         new=tuple(recall for part in parts for recall in part.new),
+        unseen=tuple(q for part in parts for q in part.unseen),
         statistics=replace(_merged([part.statistics for part in parts]), ceiling=ceiling(questions)),
         notes=tuple(note for part in parts for note in part.notes),
     )

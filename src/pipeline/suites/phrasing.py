@@ -1,4 +1,4 @@
-"""How a relation is asked: the forms of the episodic suite, read from YAML, and test forms that a user brings.
+"""How a relation is asked: the forms of a generated suite, read from YAML, and test forms that a user brings.
 
 A file for ``suite.test_forms`` has one JSON object a line::
 
@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 
 import yaml
 
-from pipeline.suites.events import RELATIONS, fill
+from pipeline.suites.events import fill
 from pipeline.suites.rows import read_rows
 from pipeline.suites.types import Question, Split, Style
 
@@ -30,19 +30,13 @@ SLOTS = frozenset(
     {"person", "first", "last", "place", "the_place", "thing", "a_thing", "the_thing", "day"}
     | {"verb", "verb_base", "verb_part", "verb_gerund"}
 )
-"""Every slot; a question may name all but those that hold its answer (`slots_of`)."""
+"""Every slot of an event; a question may name all but those that hold its answer (`slots_of`)."""
 COMPOSED_GROUPS = 8
 _UNTRAINED: tuple[Split, Split] = ("probe", "test")
-_ANSWER_SLOTS = {
-    "person_place": frozenset({"place", "the_place"}),
-    "person_thing": frozenset({"thing", "a_thing", "the_thing"}),
-    "person_day": frozenset({"day"}),
-    "place_thing_person": frozenset({"person", "first", "last"}),
-}
 
 
-class Asked(Protocol):
-    """What a form can ask about: an event of the episodic suite, or whatever else names its relation and its slots."""
+class Scene(Protocol):
+    """What a form asks about: an event, a walk, or whatever else names its relation and its slots."""
 
     @property
     def relation(self) -> str:
@@ -52,6 +46,38 @@ class Asked(Protocol):
     def slots(self) -> dict[str, str]:
         """Every slot that a template may name."""
         ...
+
+
+@dataclass(frozen=True)
+class Language:
+    """The relations and slots of one generated suite.
+
+    Attributes:
+        suite: Its name, and the folder of its forms below ``data``.
+        slots: Every slot that its templates may name.
+        answers: The slots that hold the answer, by relation.
+    """
+
+    suite: str
+    slots: frozenset[str]
+    answers: Mapping[str, frozenset[str]]
+
+    @property
+    def relations(self) -> tuple[str, ...]:
+        """Every relation, in the order in which items are dealt."""
+        return tuple(self.answers)
+
+
+EPISODIC = Language(
+    "episodic",
+    SLOTS,
+    {
+        "person_place": frozenset({"place", "the_place"}),
+        "person_thing": frozenset({"thing", "a_thing", "the_thing"}),
+        "person_day": frozenset({"day"}),
+        "place_thing_person": frozenset({"person", "first", "last"}),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -76,14 +102,14 @@ class Form:
     history: tuple[tuple[str, str], ...] = ()
     plain: bool = False
 
-    def ask(self, event: Asked, item_id: str, answer: str, aliases: tuple[str, ...] = ()) -> Question:
-        """The question of this form about an event, with the given gold answer."""
+    def ask(self, scene: Scene, item_id: str, answer: str, aliases: tuple[str, ...] = ()) -> Question:
+        """The question of this form about an event or a walk, with the given gold answer."""
         return Question(
             item_id=item_id,
-            relation=event.relation,
+            relation=scene.relation,
             form=self.name,
             split=self.split,
-            question=fill(self.template, event.slots()),
+            question=fill(self.template, scene.slots()),
             answer=answer,
             aliases=aliases,
             style=self.style,
@@ -114,23 +140,23 @@ class Phrasing:
         return tuple(form for form in self.test if form.plain) or self.test[:1]
 
 
-def slots_of(relation: str) -> tuple[str, ...]:
+def slots_of(relation: str, language: Language = EPISODIC) -> tuple[str, ...]:
     """The slots that a question of this relation may name, without the one it asks for."""
-    return tuple(sorted(SLOTS - _ANSWER_SLOTS[relation]))
+    return tuple(sorted(language.slots - language.answers[relation]))
 
 
-def template_problem(relation: str, template: str) -> str | None:
+def template_problem(relation: str, template: str, language: Language = EPISODIC) -> str | None:
     """Why a template cannot be used for a relation, or None."""
     try:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         return f"malformed braces ({error})"
-    allowed = slots_of(relation)
+    allowed = slots_of(relation, language)
     for _, name, spec, conversion in parts:
         if name is None:
             continue
         if name not in allowed:
-            reason = "is what the question asks for" if name in _ANSWER_SLOTS[relation] else "is unknown"
+            reason = "is what the question asks for" if name in language.answers[relation] else "is unknown"
             return f"slot {{{name}}} {reason}; available for {relation}: {', '.join(allowed)}"
         if spec or conversion:
             return f"slot {{{name}}} has a format; write it as {{{name}}}"
@@ -180,16 +206,16 @@ def phrasing(relation: str, suite: str = "episodic") -> Phrasing:
     )
 
 
-def phrasings(test_forms: Path | None = None) -> dict[str, Phrasing]:
+def phrasings(test_forms: Path | None = None, language: Language = EPISODIC) -> dict[str, Phrasing]:
     """The forms of every relation, with the user's test forms in place of ours where a file names the relation."""
-    shipped = {relation: phrasing(relation) for relation in RELATIONS}
+    shipped = {relation: phrasing(relation, language.suite) for relation in language.relations}
     if test_forms is None:
         return shipped
-    own = read_test_forms(test_forms)
+    own = read_test_forms(test_forms, language)
     return {relation: replace(ours, test=own.get(relation, ours.test)) for relation, ours in shipped.items()}
 
 
-def read_test_forms(path: Path) -> dict[str, tuple[Form, ...]]:
+def read_test_forms(path: Path, language: Language = EPISODIC) -> dict[str, tuple[Form, ...]]:
     """Read the user's test forms, by relation.
 
     Raises:
@@ -200,9 +226,9 @@ def read_test_forms(path: Path) -> dict[str, tuple[Form, ...]]:
     for row in read_rows(path):
         row.check_fields(("relation", "template", "style", "system", "history"))
         relation, template = row.text("relation"), row.text("template")
-        if relation not in RELATIONS:
-            row.fail("relation", f"expected one of {', '.join(RELATIONS)}, found {relation!r}")
-        problem = template_problem(relation, template)
+        if relation not in language.relations:
+            row.fail("relation", f"expected one of {', '.join(language.relations)}, found {relation!r}")
+        problem = template_problem(relation, template, language)
         if problem:
             row.fail("template", problem)
         system, history = row.optional("system"), row.history()

@@ -45,6 +45,7 @@ _SHIPPED = (
     "pipeline.suites.relational",
     "pipeline.suites.tofu",
     "pipeline.suites.triples",
+    "pipeline.suites.spatial",
 )
 
 

@@ -49,8 +49,7 @@ QUESTIONS = pa.schema(
         ("history", pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string())]))),
     ]
 )
-"""Schema ``questions/1``: ``arm`` is taught, untaught, near_miss, conflict, new, world or choice; ``memory`` the text
-of a recall."""
+"""Schema ``questions/1``: ``arm`` is taught, choice or a field of `Suite`, as untaught; ``memory`` the text of a recall."""
 
 CHOICES = pa.schema([("right", pa.string()), ("wrong", pa.list_(pa.string()))])
 """Schema ``choices/1``: the answers of the ``choice`` questions, row by row."""
@@ -124,6 +123,7 @@ def suite_tables(suite: Suite) -> dict[str, pa.Table]:
     rows = [_row(q, "taught", None) for fact in (*suite.taught, *suite.distractors) for q in fact.questions]
     rows += [_row(q, "untaught", None) for q in suite.untaught]
     rows += [_row(q, "near_miss", None) for q in suite.near_miss]
+    rows += [_row(q, "unseen", None) for q in suite.unseen]
     rows += [_row(r.question, "conflict", r.memory) for r in suite.conflict]
     rows += [_row(r.question, "new", r.memory) for r in suite.new]
     rows += [_row(q, "world", None) for q in suite.world]
@@ -154,6 +154,7 @@ def suite_of(tables: Mapping[str, pa.Table]) -> Suite:
         near_miss=tuple(_question(row) for row in rows["near_miss"]),
         conflict=_recalls(rows["conflict"]),
         new=_recalls(rows["new"]),
+        unseen=tuple(_question(row) for row in rows["unseen"]),
         statistics=SuiteStatistics(**json.loads(about["statistics"])),
         notes=tuple(about["notes"]),
         world=tuple(_question(row) for row in rows["world"]),

@@ -136,6 +136,8 @@ class Suite:
         near_miss: ``test`` questions about people who share one name with a taught one; gold is the *taught* answer.
         conflict: Taught questions with a memory text that contradicts what was taught; gold is the text's answer.
         new: Facts that are never consolidated, with their memory text.
+        unseen: ``test`` questions about what follows from taught facts together, which no training form names; they
+            are asked and reported apart.
         statistics: Ceiling, majority shares, overlap of test forms with trained forms.
         notes: What a reader of the report must know, for example that train questions stand in for test questions.
         world: ``test`` questions about the world that nobody teaches: whether the night forgets them.
@@ -150,6 +152,7 @@ class Suite:
     conflict: tuple[Recall, ...]
     new: tuple[Recall, ...]
     statistics: SuiteStatistics
+    unseen: tuple[Question, ...] = ()
     notes: tuple[str, ...] = ()
     world: tuple[Question, ...] = ()
     choices: tuple[Choice, ...] = ()
