@@ -12,13 +12,14 @@ from pipeline.config.section import FilePath, Section
 class SuiteConfig(Section):
     """What is taught and asked."""
 
-    name: str = Field("episodic", description="a registered suite: episodic, facts, …")
+    name: str = Field("episodic", description="a registered suite: episodic, facts, documents, …")
     n: int = Field(50, ge=1, description="taught facts; sizes share prefixes")
+    offset: int = Field(0, ge=0, description="passages of suite documents that are passed over at the file's start")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
     )
-    path: FilePath | None = Field(None, description="file of the user's own facts (JSON lines), for suite facts")
+    path: FilePath | None = Field(None, description="file of the user's own facts or documents (JSON lines)")
     test_forms: FilePath | None = Field(None, description="file whose test forms replace the suite's own")
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.arms import ARMS, SANITY_ARMS
 from pipeline.evaluation.bootstrap import difference_interval, mean_interval
+from pipeline.evaluation.gap import gap_figures
 from pipeline.evaluation.sanity import hallucination, sanity_summary, takeover, taught_phrases
 from pipeline.suites.types import Suite, SuiteStatistics
 
@@ -137,7 +138,7 @@ def summarise(
         notes: What a reader must know about the arms.
 
     Returns:
-        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, refusal_rate, notes}``.
+        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, gap_closed, gap, refusal_rate, notes}``.
     """
     present = set(answers.column("arm").to_pylist())
     arms = {
@@ -154,6 +155,7 @@ def summarise(
         "takeover": takeover(answers, taught_phrases(suite.taught)),
         "hallucination": hallucination(answers, suite.taught) or None,
         "drift": dict(drift) if drift is not None else None,
+        **gap_figures(answers),
         "refusal_rate": _mean(own, "refused") if own.num_rows else None,
         "notes": list(notes),
     }

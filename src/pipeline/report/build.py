@@ -10,7 +10,7 @@ from pipeline.errors import ArtifactError
 from pipeline.report.base import checked, read_report
 from pipeline.report.schema import TELEMETRY, Identity, Report
 
-MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift")
+MEASURED = ("arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "gap_closed", "gap", "study")
 
 
 def build_report(

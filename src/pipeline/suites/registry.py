@@ -23,6 +23,8 @@ class SuiteSettings(Protocol):
     @property
     def n(self) -> int: ...
     @property
+    def offset(self) -> int: ...
+    @property
     def profile(self) -> str: ...
     @property
     def path(self) -> Path | None: ...
@@ -32,7 +34,7 @@ class SuiteSettings(Protocol):
 
 SuiteBuilder = Callable[[SuiteSettings, int], Suite]
 _BUILDERS: dict[str, SuiteBuilder] = {}
-_SHIPPED = ("pipeline.suites.episodic", "pipeline.suites.facts")
+_SHIPPED = ("pipeline.suites.documents", "pipeline.suites.episodic", "pipeline.suites.facts")
 
 
 def register_suite(name: str) -> Callable[[SuiteBuilder], SuiteBuilder]:

@@ -7,6 +7,8 @@ from typing import Literal
 
 Split = Literal["train", "probe", "test"]
 Style = Literal["question", "cloze", "request", "statement"]
+DOCUMENT = "document"
+"""Relation of a passage and of all its questions, each of which asks something else."""
 
 
 @dataclass(frozen=True)
