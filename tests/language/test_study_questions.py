@@ -108,6 +108,11 @@ def test_spans_take_turns_with_other_examples_first(monkeypatch: pytest.MonkeyPa
     assert written(passages=[Passage("", "", (), ())])[1]["asked"] == 0
 
 
+def test_half_of_an_answer_gives_it_away() -> None:
+    question = Asked(0, Span("busy workshop", 1, "phrase"), PARTS[1], "Which workshop did weavers turn it into?")
+    assert fault(question, passage()) == "holds its answer"
+
+
 def test_the_title_may_be_named() -> None:
     assert fault(Asked(0, YEAR, PARTS[0], "When was Old mill sold?"), passage(subject="Old mill")) == ""
 

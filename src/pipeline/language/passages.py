@@ -59,7 +59,7 @@ _BREAKS = _words(
     once one only onto or other others our out over own per rather said same second see seen several shall she should
     since so some still such taken than that the their them themselves then there therefore these they this those though
     through thus to together too toward towards under until up upon us use used using usually very was we well were what
-    when where whether which while who whom whose why will with within without would yet you your
+    when where whereas whether which while whilst who whom whose why will with within without would yet you your
     """
 )
 """Words that no phrase holds."""

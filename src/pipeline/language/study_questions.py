@@ -183,13 +183,13 @@ def _numbers(passage: Passage, count: int) -> range:
 def fault(asked: Asked, passage: Passage) -> str:
     """Why a question cannot be kept, whatever the second ask says; empty when it can.
 
-    It must be one short question without its answer, and say nothing of which the passage does not speak: every name
-    and number stands there, and at least half of the other words of substance.
+    It must be one short question that holds less than half of its answer's words, and say nothing of which the passage
+    does not speak: every name and number stands there, and at least half of the other words of substance.
     """
     text = asked.text
     if not text.endswith("?") or not 3 <= len(text.split()) <= LONGEST or text.count("?") > 1:
         return "no question"
-    if holds(text, asked.span.text):
+    if holds(text, asked.span.text) or _gives_away(text, asked.span):
         return "holds its answer"
     known = f"{passage.subject}\n{passage.text}"
     if any(not holds(known, name) for name in _NAME_OR_NUMBER.findall(text)):
@@ -199,6 +199,13 @@ def fault(asked: Asked, passage: Passage) -> str:
     if not words or sum(word in there for word in words) * 2 < len(words):
         return "off the passage"
     return ""
+
+
+def _gives_away(text: str, span: Span) -> bool:
+    """Whether a question holds half of a name or phrase; of "ten countries" it may well hold the countries."""
+    wanted = [word for word in normalise(span.text).split() if word not in SPARE]
+    given = frozenset(normalise(text).split())
+    return span.kind in ("name", "phrase") and 0 < len(wanted) <= 2 * sum(word in given for word in wanted)
 
 
 def _second_ask(lm: LanguageModel, asked: Sequence[Asked], agreement: float, batch: int, phase: Phase) -> list[bool]:
