@@ -12,6 +12,7 @@ import pytest
 from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
 from pipeline.report.build import load_report
+from pipeline.report.figures import headline, other_table
 from tests.report.examples import answered, make_report
 
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
@@ -33,6 +34,26 @@ def test_what_was_not_measured_is_absent_and_its_guard_is_null() -> None:
     assert {"prior", "uplift", "sanity", "takeover", "hallucination", "drift", "lora"}.isdisjoint(plain)
     assert plain["guards"] == guards
     assert plain["arms"] == {}
+
+
+def test_a_night_of_passages_fits_the_contract_and_its_tables_say_why_questions_were_dropped() -> None:
+    share = {"pre": 0.0, "post": 0.1, "oracle": 0.4, "share": 0.25, "untaught": None, "n": 40}
+    written = {"asked": 48, "kept": 5, "dropped": {"inconsistent": 40, "repeated": 3, "off the passage": 0}}
+    study = {"questions": written, "rewrites": written, "implications": written, "by_rule": {"studied-cloze": 90}}
+    metrics = {
+        "arms": {},
+        "refusal_rate": 0.0,
+        "gap_closed": 0.25,
+        "gap": {"contains": share},
+        "study": study | {"generator": "ab", "passages": 4},
+    }
+    report = make_report(SUITE, ANSWERS, metrics=metrics)
+    jsonschema.validate(report.to_json(), SCHEMA | {"required": ["gap_closed", "gap", "study"]})
+    rows = dict(other_table(report).rows)
+    assert rows["gap.contains.share"] == "0.250" and rows["study.by_rule.studied-cloze"] == "90"
+    assert rows["study.questions"] == "5 kept of 48 (40 inconsistent, 3 repeated)"
+    assert ("Gap closed", "0.25") in [card[:2] for card in headline(report)]
+    assert {"gap_closed", "gap", "study"}.isdisjoint(make_report(SUITE, ANSWERS).to_json())
 
 
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         answers, drifted, notes = _examine(stage.folder, config, inputs, asks, suite, store, progress)
         stage.write_table("answers", answers, SCHEMA_NAME)
-        notes = [*plan.notes, *notes]
+        notes = [*suite.notes, *plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
