@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.artifacts import write_json
 from pipeline.errors import ArtifactError
+from pipeline.evaluation.metrics import summarise
 from pipeline.report.build import load_report
 from pipeline.report.figures import headline, other_table
 from tests.report.examples import answered, make_report
@@ -40,9 +41,7 @@ def test_a_night_of_passages_fits_the_contract_and_its_tables_say_why_questions_
     share = {"pre": 0.0, "post": 0.1, "oracle": 0.4, "share": 0.25, "untaught": None, "n": 40}
     written = {"asked": 48, "kept": 5, "dropped": {"inconsistent": 40, "repeated": 3, "off the passage": 0}}
     study = {"questions": written, "rewrites": written, "implications": written, "by_rule": {"studied-cloze": 90}}
-    metrics = {
-        "arms": {},
-        "refusal_rate": 0.0,
+    metrics = summarise(ANSWERS, SUITE, None, resamples=50) | {
         "gap_closed": 0.25,
         "gap": {"contains": share},
         "study": study | {"generator": "ab", "passages": 4},
