@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.config.language import ModelConfig
 from pipeline.config.study import StudyConfig
 from pipeline.evaluation.prompts import leaked_answer
-from pipeline.evaluation.scoring import exact_match, normalise
+from pipeline.evaluation.scoring import normalise
 from pipeline.language.models import LanguageModel, load_model
 from pipeline.language.passages import sentences, spans
 from pipeline.language.study_questions import Asked, Passage, Phase, gap_text, span_queries, written_questions
@@ -117,11 +117,11 @@ def _written(fact: Fact, number: int, written: Sequence[Asked]) -> list[Question
     """The generator's questions about one passage; outside documents they must name the subject themselves."""
     own = [asked for asked in written if asked.passage == number]
     if fact.relation != DOCUMENT and fact.subject:
-        own = [asked for asked in own if leaked_subject(asked.text, fact.subject)]
+        own = [asked for asked in own if names_subject(asked.text, fact.subject)]
     return [_question(fact, asked.text, asked.span.text, WRITTEN, "question") for asked in own]
 
 
-def leaked_subject(text: str, subject: str) -> bool:
+def names_subject(text: str, subject: str) -> bool:
     """Whether a question says whom or what it is about."""
     return f" {normalise(subject)} " in f" {normalise(text)} "
 
@@ -156,13 +156,3 @@ def _clear(questions: Sequence[Question], taken: dict[str, str]) -> list[Questio
         numbers[question.form] = numbers.get(question.form, 0) + 1
         kept.append(replace(question, form=f"{question.form}-{numbers[question.form]}"))
     return kept
-
-
-def clashes(questions: Sequence[Question]) -> int:
-    """Pairs of equally worded questions with different answers; the study must leave none."""
-    first: dict[str, Question] = {}
-    found = 0
-    for question in questions:
-        other = first.setdefault(normalise(question.question), question)
-        found += not exact_match(question.answer, other.answer)
-    return found
