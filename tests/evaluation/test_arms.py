@@ -11,7 +11,8 @@ from pipeline.evaluation.arms import ARMS, Ask, Plan, limit_forms
 from pipeline.evaluation.recall import is_plain, plan_arms, retrieval_usage
 from pipeline.evaluation.scoring import mentions
 from pipeline.evaluation.types import Memory
-from pipeline.suites.types import Question, Suite
+from pipeline.suites.documents import suite_of_documents
+from pipeline.suites.types import DOCUMENT, Fact, Question, Suite
 from tests.evaluation.examples import NameRetriever, examine, small_suite
 
 EVERY_RUN = {
@@ -71,7 +72,7 @@ def test_models_follow_the_arm() -> None:
     assert {ask.arm for ask in plan.of_model("format_only")} == {"format_only"}
     assert sum(len(plan.of_model(model)) for model in plan.models) == len(plan.asks)
     assert {a.arm for a in plan.of_model("base")} == {
-        arm for arm in ARMS if ARMS[arm].model == "base" and arm not in ("sanity_pre", "world_pre")
+        arm for arm in ARMS if ARMS[arm].model == "base" and arm not in ("sanity_pre", "world_pre", "oracle_context")
     }
 
 
@@ -161,3 +162,34 @@ def test_arms_are_planned_the_same_twice() -> None:
 @pytest.mark.parametrize("arm", sorted(ARMS))
 def test_every_arm_has_a_title(arm: str) -> None:
     assert ARMS[arm].title
+
+
+def passages(*titles: str) -> list[Fact]:
+    return [
+        Fact(f"p{i}", f"Text {i} has a key{i} and a lock{i}.", subject=title, relation=DOCUMENT, questions=tuple(
+            Question(f"p{i}", DOCUMENT, f"document/test-{n}", "test", f"{title}: Which {word} in {i}?", f"{word}{i}")
+            for n, word in enumerate(("key", "lock"))
+        ))
+        for i, title in enumerate(titles)
+    ]  # fmt: skip
+
+
+def test_every_question_about_a_passage_is_asked_before_after_and_with_the_passage() -> None:
+    suite = suite_of_documents(passages("A", "A", "B", "C"), 0, 3)
+    arms = by_arm(planned(suite, secondary_n=2))
+    texts = {fact.id: fact.text for fact in suite.taught}
+    everything = [q for fact in suite.taught for q in fact.questions]
+    for arm in ("pre_off", "post_off_heldout", "oracle_context"):
+        assert [ask.question for ask in arms[arm]] == everything
+    assert all([m.text for m in ask.memories or ()] == [texts[ask.question.item_id]] for ask in arms["oracle_context"])
+    assert "oracle_context" not in by_arm(planned(small_suite()))
+
+
+def test_a_swapped_passage_is_another_titles_as_it_stands() -> None:
+    suite = suite_of_documents(passages("A", "A", "B", "C"), 0, 3)
+    swapped = by_arm(planned(suite, controls="full"))["memory_swapped"]
+    titles = {fact.text: fact.subject for fact in suite.taught}
+    assert len(swapped) == 6
+    for ask in swapped:
+        (memory,) = ask.memories or ()
+        assert titles[memory.text] != ask.question.question.split(":")[0] and ask.question.answer not in memory.text

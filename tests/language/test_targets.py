@@ -130,3 +130,19 @@ def test_format_only_teaches_words_of_the_right_kind_about_others(rows: list[Tra
     assert not any(holds(row.prompt, name) for row in asked for name in NAMES) and not any(row.top_ids for row in asked)
     kept = [row for row in rows if row.kind in GENERAL]
     assert [row for row in made if row.kind in UNTAUGHT] == kept
+
+
+def test_controls_of_passages_swap_the_answers_of_their_questions() -> None:
+    passages = [Fact(f"p{i}", "", relation="document") for i in range(3)]
+    rows = [
+        TrainingRow(f"p{i}/q{n}", "question", f"p{i}", f"q{n}", "train", "p", f"answer {i} {n}!")
+        for i in range(3)
+        for n in range(i + 1)
+    ]
+    made = control_rows(rows, "shuffled_answers", passages, [], 1, "!")
+    assert sorted(row.target for row in made) == sorted(row.target for row in rows)
+    assert all(row.target.split()[1] != row.episode_id[1:] for row in made)
+    untaught = [replace(question(0, 0), relation="document", answer="pier")]
+    assert {row.target for row in control_rows(rows, "format_only", passages, untaught, 1, "!")} == {"pier!"}
+    alone = control_rows(rows[-3:], "shuffled_answers", passages, [], 1, "!")  # one passage: its own other answers
+    assert all(new.target != old.target for new, old in zip(alone, rows[-3:], strict=True))

@@ -81,6 +81,24 @@ def test_figures_of_long_answers_stand_at_the_top_and_with_their_numbers(tmp_pat
     assert not {"rouge_l", "paraphrase_preferred", "long_answers", "world_facts"} & set(plainer)
 
 
+def test_a_night_of_passages_fits_the_contract_and_its_tables_say_why_questions_were_dropped() -> None:
+    share = {"pre": 0.0, "post": 0.1, "oracle": 0.4, "share": 0.25, "untaught": None, "n": 40}
+    written = {"asked": 48, "kept": 5, "dropped": {"inconsistent": 40, "repeated": 3, "off the passage": 0}}
+    study = {"questions": written, "rewrites": written, "implications": written, "by_rule": {"studied-cloze": 90}}
+    metrics = summarise(ANSWERS, SUITE, None, resamples=50) | {
+        "gap_closed": 0.25,
+        "gap": {"contains": share},
+        "study": study | {"generator": "ab", "passages": 4},
+    }
+    report = make_report(SUITE, ANSWERS, metrics=metrics)
+    jsonschema.validate(report.to_json(), SCHEMA | {"required": ["gap_closed", "gap", "study"]})
+    rows = dict(other_table(report).rows)
+    assert rows["gap.contains.share"] == "0.250" and rows["study.by_rule.studied-cloze"] == "90"
+    assert rows["study.questions"] == "5 kept of 48 (40 inconsistent, 3 repeated)"
+    assert ("Gap closed", "0.25") in [card[:2] for card in headline(report)]
+    assert {"gap_closed", "gap", "study"}.isdisjoint(make_report(SUITE, ANSWERS).to_json())
+
+
 def test_a_report_reads_back_the_same(tmp_path: Path) -> None:
     report = make_report(SUITE, ANSWERS)
     write_json(tmp_path / "report.json", report.to_json())

@@ -22,7 +22,7 @@ from pipeline.stages import lora_train
 from pipeline.stages.lora_train import first_and_last, require_learning, target_rows, train_adapter
 from pipeline.stages.night import Night, begin, configure
 from pipeline.stages.order import STEPS_SCHEMA
-from pipeline.stages.suite_files import read_questions, read_suite
+from pipeline.stages.suite_files import read_questions, read_suite, with_study
 from pipeline.suites.chains import JOINS
 from pipeline.suites.facts import read_facts
 from pipeline.suites.study_forms import with_study_forms
@@ -124,7 +124,10 @@ def test_a_users_questions_are_rephrased(tmp_path: Path) -> None:
         result = sleep(night, "sleep_distil")["sleep_distil"]
     assert result.metrics["base_rewrites"] == {"asked": 4, "kept": 0}  # the tiny model writes nonsense
     forms = [q for fact in with_study_forms(read_facts(path)) for q in (*fact.asked("train"), *fact.asked("probe"))]
-    assert result.metrics["kinds"]["statement"] == 1 and result.metrics["kinds"]["question"] == len(forms) > 36
+    studied = sum(result.metrics["study"]["by_rule"].values())  # of the fact without a question
+    assert result.metrics["study"]["passages"] == 1 and studied > 6
+    assert result.metrics["kinds"]["question"] == len(forms) + studied and len(forms) > 36
+    assert result.metrics["kinds"]["statement"] == 1
 
 
 def test_training_leaves_an_adapter_and_its_steps(night: Night) -> None:
@@ -206,3 +209,29 @@ def test_a_night_in_which_nothing_was_learned_is_refused(trained: list[Step], no
 def test_first_and_last_are_tenths() -> None:
     assert first_and_last(steps(*range(40))) == (1.5, 37.5)
     assert first_and_last(steps(3.0)) == (3.0, 3.0)
+
+
+def test_passages_are_studied_and_their_test_questions_stay_unread(tmp_path: Path) -> None:
+    rows = [
+        {"title": f"Mill {i}", "context": f"The mill was sold to weavers of Linz in 19{i}9. It burned down at dawn.",
+         "questions": [{"question": "When did weavers buy it?", "answer": f"19{i}9"}]}
+        for i in (1, 2, 3)
+    ]  # fmt: skip
+    path = tmp_path / "passages.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    settings = [s for s in SETTINGS if not s.startswith("suite.n")]
+    with begin("consolidation/documents", [*settings, "suite.n=2", f"suite.path={path}", "study.tokens=4"]) as night:
+        found = sleep(night, "sleep_distil")
+    result = found["sleep_distil"]
+    told = result.metrics["study"]
+    assert told["passages"] == 2 and told["questions"]["asked"] == 24 and told["by_rule"]["studied-cloze"] > 4
+    suite = read_suite(found["teach"].path)
+    studied = with_study(suite, result.path)
+    made = [q for fact in studied.taught for q in fact.questions if q.split != "test"]
+    targets = target_rows(result.path / "targets.parquet", tmp_path)
+    learned = [row for row in targets if row.kind == "question"]
+    assert {(row.episode_id, row.form) for row in learned} == {(q.item_id, q.form) for q in made}
+    assert not any("When did weavers buy it?" in row.prompt for row in targets)
+    assert sum(row.kind == "statement" for row in targets) == 2  # the passages; the tiny model's sentences are nonsense
+    assert set(studied.statistics.jaccard) == {"document/test-1"} and studied.statistics.jaccard["document/test-1"] > 0
+    assert with_study(suite, found["teach"].path) == suite  # where nothing was studied

@@ -16,6 +16,7 @@ class SuiteConfig(Section):
     name: str = Field("episodic", description="a registered suite: episodic, facts, relational, mixed, …")
     n: int = Field(50, ge=1, description="taught facts; chains of facts in suite relational; sizes share prefixes")
     skip: int = Field(0, ge=0, description="facts of a generated suite that come before the first one taught")
+    offset: int = Field(0, ge=0, description="passages of suite documents that are passed over at the file's start")
     seed: int | None = Field(None, ge=0, description="seed of the generator; null takes the run's seed")
     profile: Literal["easy", "default", "hard"] = Field(
         "default", description="distractor events per fact in the same wake session: 0, 2 or 4"
@@ -25,7 +26,7 @@ class SuiteConfig(Section):
     )
     mix: dict[str, float] = Field({}, description="suites that suite mixed is made of, with their shares of the facts")
     path: FilePath | None = Field(
-        None, description="file of the user's own facts (JSON lines), for suite facts; data in place of the public one"
+        None, description="file of the user's own facts or documents (JSON lines); data in place of the public one"
     )
     authors: int | str = Field(
         20, description="authors of suite tofu: the first so many of 160, or a range such as 21-30; the bar is on 1-20"

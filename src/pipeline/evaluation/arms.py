@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.evaluation.selection import fixed_subset
 from pipeline.evaluation.types import Memory
-from pipeline.suites.types import Question, Split, Suite
+from pipeline.suites.types import DOCUMENT, Question, Split, Suite
 
 Controls = Literal["default", "full"]
 
@@ -38,6 +38,7 @@ class Arm:
 ARMS: Mapping[str, Arm] = {
     "pre_off": Arm("base", False, "before, memory off, test forms"),
     "memory_on": Arm("base", True, "before, memory on, test forms"),
+    "oracle_context": Arm("base", True, "before, the right passage in the prompt, test forms"),
     "post_off": Arm("post", False, "after, memory off, train forms"),
     "post_off_probe": Arm("post", False, "after, memory off, probe forms"),
     "post_off_heldout": Arm("post", False, "after, memory off, test forms"),
@@ -71,6 +72,7 @@ ARMS: Mapping[str, Arm] = {
 
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
+EARLIER_ARMS = ("earlier_heldout", "earlier_probe", "earlier_probe_before")
 WORLD_ARMS = ("world_pre", "world_post")
 GENERAL_ARMS = (*SANITY_ARMS, *WORLD_ARMS)
 """Arms about what nobody taught: not closed book, and reported as one comparison each."""
@@ -86,6 +88,16 @@ DEFAULT_FORMS: Mapping[str, int] = {
     "untaught_pre": 1,
 }
 """Forms asked per item in a default run; arms not named here ask every form, ``controls=full`` lifts the limits."""
+
+DOCUMENT_FORMS: Mapping[str, int] = {
+    arm: forms for arm, forms in DEFAULT_FORMS.items() if arm not in ("pre_off", "post_off_heldout")
+}
+"""The same for passages, of which each question asks something else: before, after and oracle are asked all of them."""
+
+
+def default_forms(suite: Suite) -> Mapping[str, int]:
+    """Forms per item and arm in a default run."""
+    return DOCUMENT_FORMS if any(fact.relation == DOCUMENT for fact in suite.taught) else DEFAULT_FORMS
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.evaluation.arms import ARMS, GENERAL_ARMS
 from pipeline.evaluation.bootstrap import difference_interval, mean_interval
+from pipeline.evaluation.gap import gap_figures
 from pipeline.evaluation.relational import relational_figures
 from pipeline.evaluation.sanity import hallucination, sanity_summary, takeover, taught_phrases
 from pipeline.evaluation.spatial import spatial_figures
@@ -139,7 +140,8 @@ def summarise(
         notes: What a reader must know about the arms.
 
     Returns:
-        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, refusal_rate, notes}``.
+        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, gap_closed, gap,
+        refusal_rate, notes}``.
     """
     present = set(answers.column("arm").to_pylist())
     arms = {
@@ -158,6 +160,7 @@ def summarise(
         "drift": dict(drift) if drift is not None else None,
         "relational": relational_figures(answers),
         "spatial": spatial_figures(answers),
+        **gap_figures(answers),
         "refusal_rate": _mean(own, "refused") if own.num_rows else None,
         "notes": list(notes),
     }

@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.evaluation.arms import (
-    DEFAULT_FORMS,
     Ask,
     Controls,
     Plan,
     closed_book_asks,
+    default_forms,
     held_out_split,
     limit_forms,
     taught_questions,
@@ -21,7 +21,7 @@ from pipeline.evaluation.arms import (
 from pipeline.evaluation.scoring import exact_match, mentions
 from pipeline.evaluation.selection import hash_rank
 from pipeline.evaluation.types import Memory, Retriever
-from pipeline.suites.types import Fact, Question, Recall, Suite
+from pipeline.suites.types import DOCUMENT, Fact, Question, Recall, Suite
 
 
 def is_plain(question: Question) -> bool:
@@ -40,6 +40,12 @@ def _told(arms: Sequence[str], recalls: Sequence[Recall]) -> list[Ask]:
     return [Ask(arm, r.question, (Memory(r.memory, r.question.item_id, 1.0),)) for arm in arms for r in recalls]
 
 
+def _own_passages(suite: Suite) -> list[Recall]:
+    """Every test question of a passage with the passage, as if retrieval never erred; none of other facts."""
+    passages = [fact for fact in suite.taught if fact.relation == DOCUMENT]
+    return [Recall(fact.text, question) for fact in passages for question in fact.asked("test")]
+
+
 def _limit_recalls(recalls: Sequence[Recall], n: int | None) -> list[Recall]:
     kept = limit_forms([r.question for r in recalls if is_plain(r.question)], None if n is None else 1, n)
     by_form = {(r.question.item_id, r.question.form): r for r in recalls}
@@ -56,23 +62,36 @@ def _stranger(question: Question, facts: Sequence[Fact]) -> Fact | None:
 
     start = hash_rank(question.item_id, "swap")
     others = [fact for fact in facts if fact.id != question.item_id and not answers(fact)]
+    if question.relation == DOCUMENT:  # a passage of the same title may say the same in other words
+        titles = {fact.subject for fact in facts if fact.id == question.item_id}
+        others = [fact for fact in others if fact.subject not in titles]
     others.sort(key=lambda f: (f.relation != question.relation, (hash_rank(f.id, "swap") - start) % 2**64))
     return others[0] if others else None
 
 
 def _swapped(questions: Sequence[Question], facts: Sequence[Fact], retriever: Retriever, k: int) -> list[Ask]:
-    """Retrieve for another item, and give what comes back without anything that holds the gold."""
+    """Retrieve for another item, and give what comes back without anything that holds the gold.
+
+    A question about a passage gets another title's passage as it stands: what retrieval brings for that one's question
+    may be the right passage again.
+    """
     asked = {(q.item_id, q.answer, q.aliases): q for q in questions}
     strangers = {key: _stranger(question, facts) for key, question in asked.items()}
     pairs = [(q, other) for q in questions if (other := strangers[q.item_id, q.answer, q.aliases]) is not None]
+    asks = [_with(other, q) for q, other in pairs if q.relation == DOCUMENT]
+    pairs = [(q, other) for q, other in pairs if q.relation != DOCUMENT]
     cues = [next((o.question for o in other.questions if is_plain(o)), other.text) for _, other in pairs]
     retrieved = retriever.retrieve(cues, k) if pairs else []
-    asks = []
     for (question, other), found in zip(pairs, retrieved, strict=True):
         rights = (question.answer, *question.aliases)
         harmless = tuple(m for m in found if not any(mentions(m.text, right) for right in rights))
-        asks.append(Ask("memory_swapped", question, harmless or (Memory(other.text, other.id, 1.0),)))
+        asks.append(Ask("memory_swapped", question, harmless) if harmless else _with(other, question))
     return asks
+
+
+def _with(other: Fact, question: Question) -> Ask:
+    """A question beside the text of another item: of a passage, what another title's passage says."""
+    return Ask("memory_swapped", question, (Memory(other.text, other.id, 1.0),))
 
 
 def plan_arms(
@@ -81,7 +100,7 @@ def plan_arms(
     k: int = 1,
     controls: Controls = "default",
     secondary_n: int = 20,
-    forms: Mapping[str, int] = DEFAULT_FORMS,
+    forms: Mapping[str, int] | None = None,
 ) -> Plan:
     """Every ask of an examination but the sanity questions.
 
@@ -91,8 +110,10 @@ def plan_arms(
         k: Memories per question.
         controls: ``full`` lifts every limit and adds the arms of the two control adapters.
         secondary_n: Questions of each secondary arm in a default run, one per item, by a fixed hash.
-        forms: Forms per item and arm in a default run; an arm that is not named asks all of them.
+        forms: Forms per item and arm in a default run; an arm that is not named asks all of them. None takes those of
+            `default_forms`.
     """
+    forms = default_forms(suite) if forms is None else forms
     full = controls == "full"
     n, one = (None, None) if full else (secondary_n, 1)
     split = held_out_split(suite)
@@ -101,6 +122,7 @@ def plan_arms(
     secondary = limit_forms(test, one, n)
     asks = closed_book_asks(suite, controls, secondary_n, forms)
     asks += _recalled(["memory_on"], test if full else limit_forms(test, forms.get("memory_on")), retriever, k)
+    asks += _told(["oracle_context"], _own_passages(suite))
     asks += _recalled(["post_on"], secondary, retriever, k)
     asks += _recalled(["memory_on_probe", "post_on_probe"], probe, retriever, k)
     asks += _told(["memory_on_conflict", "post_on_conflict"], _limit_recalls(suite.conflict, n))

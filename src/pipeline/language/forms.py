@@ -17,7 +17,7 @@ from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
 from pipeline.suites.maps import DIRECTIONS
 from pipeline.suites.rehearsal import Asides, Slots
-from pipeline.suites.study_forms import STATEMENT_ONLY
+from pipeline.suites.study_forms import STUDIED
 from pipeline.suites.types import Fact, Question
 
 MEMORY_TURNS = ("fact", "stranger", "contradiction", "stranger")  # what the texts of memory prompts tell, in turn
@@ -54,8 +54,8 @@ def fact_rows(
             rows.append(
                 TrainingRow(name, "question", fact.id, question.form, question.split, prompt, question.answer + end)
             )
-        statements = max(config.statements, int(fact.relation == STATEMENT_ONLY))
-        for number, statement in enumerate(fact.statements[:statements]):
+        told = fact.statements if fact.relation in STUDIED else fact.statements[: config.statements]
+        for number, statement in enumerate(told):
             name = f"{fact.id}/statement-{number}"
             rows.append(TrainingRow(name, "statement", fact.id, "statement", "train", START, statement + START))
         rows += _memory_rows(fact, config, bank, strangers, generator)

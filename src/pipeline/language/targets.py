@@ -234,6 +234,18 @@ def _answers_of_others(
     return swapped
 
 
+def _answers_of_other_passages(rows: Sequence[TrainingRow], end: str) -> dict[str, str]:
+    """Row id to the answer of another passage's row, each once; of the only passage, to one of its other answers.
+
+    A passage has an answer for every question: its rows stand together, and turned by the longest such run none meets
+    its own passage.
+    """
+    ordered = sorted(rows, key=lambda row: row.episode_id)
+    run = max(Counter(row.episode_id for row in ordered).values(), default=0)
+    turned = ordered[run:] + ordered[:run] if run < len(ordered) else ordered[1:] + ordered[:1]
+    return {row.row_id: other.target.removesuffix(end) for row, other in zip(ordered, turned, strict=True)}
+
+
 def control_rows(
     rows: Sequence[TrainingRow],
     control: str,
@@ -246,17 +258,20 @@ def control_rows(
 
     ``shuffled_answers`` gives every fact the answer of another one of its relation: it knows which answers there are.
     ``format_only`` asks the same forms about people whom nobody taught, and answers with words of the right kind drawn
-    at random, those of the untaught twins: it knows no more than what an answer looks like.
+    at random, those of the untaught twins: it knows no more than what an answer looks like. Questions that the sleeper
+    wrote about a passage have an answer each: they swap them with other passages' questions, or draw untaught ones.
     """
     generator = np.random.default_rng([seed, 4])
     answers = {fact.id: fact.asked("train")[0].answer for fact in facts if fact.asked("train")}
     relations = {fact.id: fact.relation for fact in facts}
     swapped = _answers_of_others(answers, relations, generator)
+    studied = _answers_of_other_passages([r for r in rows if r.kind == "question" and r.episode_id not in answers], end)
     kept = [row for row in rows if row.kind in UNTAUGHT]
     if control == "shuffled_answers":
         asked = [row for row in rows if row.kind == "question"]
     else:
         asked = [row for row in kept if row.kind == "namesake" and row.episode_id in answers]
+        asked += [row for row in rows if row.row_id in studied]  # a title has no namesakes
         kept = [row for row in kept if row.kind != "namesake"]
     kinds: dict[str, list[str]] = defaultdict(list)
     for question in untaught:
@@ -264,9 +279,9 @@ def control_rows(
     made = []
     for row in asked:
         if control == "shuffled_answers":
-            answer = swapped[row.episode_id]
+            answer = studied.get(row.row_id) or swapped[row.episode_id]
         else:
-            pool = sorted(set(kinds[relations[row.episode_id]])) or list(answers.values())
+            pool = sorted(set(kinds[relations[row.episode_id]])) or list(answers.values()) or sorted(studied.values())
             answer = pool[int(generator.integers(len(pool)))]
         bare = replace(row, kind="question", target=answer + end, top_ids=(), top_log_probs=())
         made.append(replace(bare, row_id=f"{control}/{row.row_id}"))

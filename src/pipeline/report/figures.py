@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pipeline.evaluation import guards
 from pipeline.evaluation.arms import ARMS
 from pipeline.report.base import RunReport
-from pipeline.report.schema import Report
+from pipeline.report.schema import Report, Written
 
 NOT_MEASURED = "–"
 
@@ -55,6 +55,34 @@ def memory(size: int) -> str:
     return f"{size:,} ({size / 2**30:.2f} GiB)"
 
 
+def _gap_rows(report: Report) -> list[tuple[str, str]]:
+    """What passages in the prompt are worth, and what of it the night brought without them."""
+    return [
+        (f"gap.{score}.{part}", number(value))
+        for score, gap in (report.gap or {}).items()
+        for part, value in gap.model_dump().items()
+    ]
+
+
+def _study_rows(report: Report) -> list[tuple[str, str]]:
+    """What the sleeper wrote about texts without questions."""
+    if report.study is None:
+        return []
+    study = report.study
+    kinds = {"questions": study.questions, "rewrites": study.rewrites, "implications": study.implications}
+    return [
+        ("study.passages", number(study.passages)),
+        *((f"study.{kind}", written(counts)) for kind, counts in kinds.items()),
+        *((f"study.by_rule.{form}", number(count)) for form, count in study.by_rule.items()),
+    ]
+
+
+def written(counts: Written) -> str:
+    """What a generator was asked for, what was kept, and why the rest was not."""
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.dropped.items() if count)
+    return f"{counts.kept} kept of {counts.asked}" + (f" ({reasons})" if reasons else "")
+
+
 def arms_table(report: Report) -> Table:
     """One row per arm that was run, in the order of `ARMS`."""
     names = [name for name in ARMS if name in report.arms] + [name for name in report.arms if name not in ARMS]
@@ -94,6 +122,8 @@ def headline(report: Report) -> list[tuple[str, str, str]]:
         if arm in report.arms:
             figures = report.arms[arm]
             cards.append((title, number(figures.em, 2), f"EM of {figures.n} questions"))
+    if report.gap_closed is not None:
+        cards.append(("Gap closed", number(report.gap_closed, 2), "of what the passage in the prompt is worth"))
     if report.uplift:
         cards.append(("Uplift", f"{report.uplift.em:+.2f}", f"over {report.uplift.control}"))
     if report.rouge_l is not None:
@@ -146,6 +176,7 @@ def other_table(report: Report) -> Table:
             (f"spatial.unseen_pairs.{kind}", f"{number(pairs.em)} (a guesser {number(pairs.majority)})")
             for kind, pairs in report.spatial.unseen_pairs.items()
         ]
+    rows += _gap_rows(report) + _study_rows(report)
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))
     if report.lora:

@@ -157,6 +157,40 @@ class Lora(Part):
     b_norm: float
 
 
+class GapClosed(Part):
+    """How much of what the right passage in the prompt is worth the night brought with the prompt empty.
+
+    ``share`` is (post - pre) / (oracle - pre), on the questions that all three arms were asked; it is absent where the
+    passage is worth nothing. ``untaught`` is the gain on passages that were never taught, in the same units.
+    """
+
+    pre: Share
+    post: Share
+    oracle: Share
+    share: float | None = None
+    untaught: float | None = None
+    n: int
+
+
+class Written(Part):
+    """What a generator was asked to write, and what was kept of it; ``dropped`` counts by reason."""
+
+    asked: int
+    kept: int
+    dropped: dict[str, int] = Field(default_factory=dict)
+
+
+class Study(Part):
+    """What the sleeper wrote about texts without questions, and what was made of them by rule."""
+
+    generator: str  # digest of its weights
+    passages: int
+    questions: Written
+    rewrites: Written
+    implications: Written
+    by_rule: dict[str, int]
+
+
 class SuiteFigures(Part):
     """What a suite allows, and what the gate made of it."""
 
@@ -198,6 +232,9 @@ class Report(RunReport):
     long_answers: LongAnswers | None = None
     world_facts: SanityFigures | None = None
     spatial: Spatial | None = None
+    gap_closed: float | None = None  # the share of `gap` in `contains`
+    gap: dict[str, GapClosed] | None = None
+    study: Study | None = None
     telemetry: dict[str, float]
     lora: Lora | None = None
     suites: dict[str, SuiteFigures]

@@ -7,6 +7,7 @@ for a suite with choices also ``preferences`` (schema preferences/1: how likely 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from pipeline.stages.lora_train import target_rows, train_adapter
 from pipeline.stages.memory import open_stores
 from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import replayed_fact
-from pipeline.stages.suite_files import read_suite
+from pipeline.stages.suite_files import read_suite, with_study
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import Episode
 from pipeline.stores.retriever import StoreRetriever
@@ -66,11 +67,13 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         if stage.hit:
             return stage.result
         suite = read_suite(inputs["teach"].path)
+        studied = with_study(suite, inputs["sleep_distil"].path)
+        suite = replace(suite, statistics=studied.statistics)
         encoder = SentenceEncoder(config.encoder)
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         retriever = StoreRetriever(stores, encoder)
         plan = plan_arms(
-            suite, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
+            studied, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
         )
         full = config.evaluation.controls == "full"
         plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])

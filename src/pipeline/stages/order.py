@@ -6,13 +6,15 @@ from pipeline.artifacts import digest_file
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import DataError
 from pipeline.stages.registry import StageSpec
+from pipeline.suites.documents import documents_path
 
 STEPS_SCHEMA = "steps/3"  # of what lora_train writes and report plots
 
 
 def _user_files(config: ConsolidationConfig) -> dict[str, str]:
     """Digests of the files that a suite reads."""
-    named = {"suite.path": config.suite.path, "suite.test_forms": config.suite.test_forms}
+    path = documents_path(config.suite.path) if config.suite.name == "documents" else config.suite.path
+    named = {"suite.path": path, "suite.test_forms": config.suite.test_forms}
     given = {key: path for key, path in named.items() if path is not None}
     for key, path in given.items():
         if not path.is_file():
@@ -30,7 +32,9 @@ STAGES: tuple[StageSpec, ...] = (
     ),
     StageSpec("persist_store", ("teach",), ("session", "fresh", "encoder", "gate", "store")),
     StageSpec("replay_sample", ("persist_store",), ("seed", "replay")),
-    StageSpec("sleep_distil", ("persist_store", "replay_sample"), ("seed", "model", "encoder", "distil"), "cuda"),
+    StageSpec(
+        "sleep_distil", ("persist_store", "replay_sample"), ("seed", "model", "encoder", "study", "distil"), "cuda"
+    ),
     StageSpec(
         "lora_train", ("persist_store", "replay_sample", "sleep_distil"), ("seed", "fresh", "model", "lora"), "cuda"
     ),

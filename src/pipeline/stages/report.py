@@ -62,7 +62,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
 def night_report(run: RunFolder, config: ConsolidationConfig, inputs: Mapping[str, StageResult]) -> Report:
     """Put the report together from what the stages measured."""
     verdict = inputs["promote"].metrics
-    measured = read_json(inputs["evaluate"].path / "metrics.json")
+    measured = read_json(inputs["evaluate"].path / "metrics.json") | _studied(inputs["sleep_distil"].metrics)
     return build_report(
         identity_of_run(run, config, config.model.name),
         measured,
@@ -94,6 +94,12 @@ def _suites(taught: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str,
     prior = measured.get("prior", {}).get("value", majority)
     kept = {name: taught[name] for name in ("ceiling", "n", "accepted", "refused")}
     return {str(taught["name"]): kept | {"prior": prior}}
+
+
+def _studied(distilled: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of self-study, where there was something to study."""
+    study = distilled.get("study", {})
+    return {"study": study} if study.get("passages") else {}
 
 
 def _lora(config: ConsolidationConfig, trained: Mapping[str, Any]) -> dict[str, Any]:

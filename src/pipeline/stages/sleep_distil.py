@@ -1,7 +1,7 @@
 """Stage ``sleep_distil``: from what is replayed to what sleep trains on, with the frozen base as its own teacher.
 
 Writes ``targets`` (schema targets/1): forms of every replayed fact, memory-ON soft targets where the teacher is right,
-and rehearsal that the base wrote itself.
+and rehearsal that the base wrote itself. Writes ``study`` (questions/1) where facts without questions were studied.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.memory import open_stores
 from pipeline.stages.registry import opened
+from pipeline.stages.suite_files import write_study
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import Episode, forms_of
 from pipeline.stores.retriever import StoreRetriever
@@ -47,6 +48,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         from pipeline.language.lower_states import FILE, save_lower
         from pipeline.language.models import load_model
         from pipeline.language.rows import rows_table
+        from pipeline.language.self_study import study
         from pipeline.language.study import count_rewrites
         from pipeline.language.targets import Rehearsal, build_targets, count_kinds, teacher_share
 
@@ -60,6 +62,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         retriever = StoreRetriever(stores, encoder)
         progress.phase("loading the model")
         lm = load_model(config.model)
+        studied = study(lm, facts, config.study, config.model, config.seed, phase_of(progress))
+        facts = list(studied.facts)
         rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer
         night = int(inputs["replay_sample"].metrics["night"])
         known = known_facts(replay)
@@ -77,6 +81,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             night,
         )
         stage.write_table("targets", rows_table(rows), TARGETS_SCHEMA)
+        write_study(stage, studied.questions)
         save_lower(lm, encoded, stage.folder / FILE)
         write_feedback(stage, retriever.usage, {})
         stage.metrics = {
@@ -85,6 +90,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             "base_rewrites": count_rewrites(facts, rows, config.distil.base_rewrites),
             "teacher_right": teacher_share(rows),
             "retrieval": {"requests": retriever.requests, "hits": retriever.hits},
+            "study": dict(studied.counts) | {"generator": studied.generator},
             "model_digest": lm.digest,
         }
     return stage.result

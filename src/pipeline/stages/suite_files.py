@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.artifacts import RunFolder, Stage, read_table, stage_results
-from pipeline.suites.table import questions_of, suite_of, suite_tables
+from pipeline.suites.statistics import overlap
+from pipeline.suites.table import questions_of, questions_table, suite_of, suite_tables
 from pipeline.suites.types import Question, Split, Suite
 
 SPLITS: tuple[Split, ...] = ("train", "probe", "test")
+STUDY = "study"
 _ORDER = "order"  # place in the suite, so that the files join again in the original order
 
 
@@ -50,6 +55,30 @@ def read_questions(folder: Path, split: Split) -> tuple[Question, ...]:
     """The taught questions of one split, from its own file alone."""
     table = read_table(folder / f"questions-{split}.parquet", "questions/1")
     return questions_of(table.filter(pc.field("arm") == "taught"))
+
+
+def write_study(stage: Stage, questions: Sequence[Question]) -> None:
+    """Write ``study``: the questions that the sleeper made for facts without any; nothing where it made none."""
+    if questions:
+        stage.write_table(STUDY, questions_table(questions), "questions/1")
+
+
+def with_study(suite: Suite, distilled: Path) -> Suite:
+    """The suite with the study questions of stage folder ``sleep_distil``, which are train and probe questions too.
+
+    The overlap of test forms with trained ones takes them in. A suite of which nothing was studied comes back as it is.
+    """
+    path = distilled / f"{STUDY}.parquet"
+    if not path.is_file():
+        return suite
+    made: dict[str, list[Question]] = defaultdict(list)
+    for question in questions_of(read_table(path, "questions/1")):
+        made[question.item_id].append(question)
+    taught = tuple(replace(fact, questions=(*fact.questions, *made[fact.id])) for fact in suite.taught)
+    trained = {fact.id: [q.question for q in fact.questions if q.split != "test"] for fact in taught if made[fact.id]}
+    tests = [question for fact in taught if made[fact.id] for question in fact.asked("test")]
+    jaccard = suite.statistics.jaccard | overlap(tests, trained)
+    return replace(suite, taught=taught, statistics=replace(suite.statistics, jaccard=jaccard))
 
 
 def example_question(run: RunFolder) -> Question | None:

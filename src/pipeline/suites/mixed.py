@@ -32,6 +32,7 @@ class _Part:
         self.path: Path | None = None
         self.test_forms: Path | None = None
         self.author_range: range = config.author_range
+        self.offset: int = 0
 
 
 def _part(config: SuiteSettings, name: str, facts: int, seed: int) -> Suite:

@@ -23,6 +23,8 @@ class SuiteSettings(Protocol):
     @property
     def n(self) -> int: ...
     @property
+    def offset(self) -> int: ...
+    @property
     def profile(self) -> str: ...
     @property
     def contradictions(self) -> float: ...
@@ -46,6 +48,7 @@ _SHIPPED = (
     "pipeline.suites.tofu",
     "pipeline.suites.triples",
     "pipeline.suites.spatial",
+    "pipeline.suites.documents",
 )
 
 

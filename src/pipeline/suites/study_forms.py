@@ -21,7 +21,7 @@ from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
 from pipeline.language.keywords import elliptic_questions, keyword_queries, question_word, told_apart
 from pipeline.language.rewrites import cloze_from_text, rewrite_question, statement_question
-from pipeline.suites.types import Fact, Question, Split, Style
+from pipeline.suites.types import DOCUMENT, Fact, Question, Split, Style
 
 TRAIN_FORMS = 16
 """Whole train forms of a fact in all, the user's own included; own ones beyond that stay."""
@@ -31,6 +31,8 @@ HELD_BACK = 2
 """Rewrites that decide early stopping for a fact without probe questions."""
 STATEMENT_ONLY = "statement-only"
 """Relation of a fact without train questions; such facts are counted apart."""
+STUDIED = (DOCUMENT, STATEMENT_ONLY)
+"""Relations of facts without a train question of the user's, which the sleeper studies by itself."""
 
 _DERIVED = re.compile(r"(?:rewrite|held-back|keywords|elliptic)-\d+")
 _CAPITALS = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")

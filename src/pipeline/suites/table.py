@@ -49,7 +49,7 @@ QUESTIONS = pa.schema(
         ("history", pa.list_(pa.struct([("user", pa.string()), ("assistant", pa.string())]))),
     ]
 )
-"""Schema ``questions/1``: ``arm`` is taught, choice or a field of `Suite`, as untaught; ``memory`` the text of a recall."""
+"""Schema ``questions/1``: ``arm`` is taught, choice or a field of `Suite`; ``memory`` the text of a recall."""
 
 CHOICES = pa.schema([("right", pa.string()), ("wrong", pa.list_(pa.string()))])
 """Schema ``choices/1``: the answers of the ``choice`` questions, row by row."""

@@ -9,6 +9,8 @@ Split = Literal["train", "probe", "test"]
 Style = Literal["question", "cloze", "request", "statement"]
 Kind = Literal["episodic", "relational", "spatial"]
 """Which memory a fact belongs to."""
+DOCUMENT = "document"
+"""Relation of a passage and of all its questions, each of which asks something else."""
 
 
 @dataclass(frozen=True)
