@@ -13,10 +13,10 @@ from typing import Any
 from pipeline.artifacts import Generation, GenerationStore
 from pipeline.config import StoreConfig
 from pipeline.errors import StoreError
-from pipeline.stores.episode import EPISODE_SCHEMA, from_table, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA, EPISODIC, from_table, to_table
 from pipeline.stores.episodic import Counters, EncoderIdentity, EpisodicStore
 
-KIND = "episodic"
+KIND = EPISODIC
 STORE_VERSION = 1
 
 
