@@ -17,17 +17,24 @@ BATCH_TOKENS = 1024
 
 
 @torch.no_grad()
-def token_surprise(lm: LanguageModel, texts: Sequence[str], *, context: str = "") -> NDArray[np.float64]:
+def token_surprise(
+    lm: LanguageModel, texts: Sequence[str], *, context: str = "", prior: tuple[float, float] = (0.0, 0.0)
+) -> NDArray[np.float64]:
     """Mean −log p per token of each text after ``context``, its first token and the context not counted.
+
+    The mean of a few tokens says little: "It depends." has a high one, and nothing to remember. ``prior`` counts as so
+    many more tokens of so many nats, towards which the mean of a short text shrinks.
 
     Args:
         lm: The frozen base.
         texts: n texts of two tokens or more.
         context: Running text that is read first.
+        prior: Tokens, and nats of each; none by default.
 
     Returns:
         (n,) nats per token.
     """
+    tokens, usual = prior
     prompt = START + context.rstrip()
     rows = [TrainingRow(str(i), "text", "", "surprise", "train", prompt, " " + text) for i, text in enumerate(texts)]
     encoded = encode(lm, rows, first_layer=len(lm.model.model.layers))
@@ -38,5 +45,6 @@ def token_surprise(lm: LanguageModel, texts: Sequence[str], *, context: str = ""
         log_probs = torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1)
         nats = -log_probs.gather(1, batch.targets[:, None])[:, 0]
         for member, part in zip(batch.rows, torch.split(nats, [len(m.targets) for m in batch.rows]), strict=True):
-            found[member.row.row_id] = float((part[1:] if len(part) > 1 else part).mean())
+            counted = part[1:] if len(part) > 1 else part
+            found[member.row.row_id] = float((counted.sum() + tokens * usual) / (len(counted) + tokens))
     return np.array([found[row.row_id] for row in rows], dtype=np.float64)

@@ -3,7 +3,15 @@
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, Episode, Episodes, Forms, episode_of, forms_of, from_table, to_table
 from pipeline.stores.episodic import Completion, Counters, EncoderIdentity, EpisodicStore, Recollection, WriteReport
-from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, decisions_table, judge, squash_surprise
+from pipeline.stores.gate import (
+    GATE_SCHEMA,
+    SURPRISE_CONTEXT,
+    SURPRISE_PRIOR,
+    GateDecision,
+    decisions_table,
+    judge,
+    squash_surprise,
+)
 from pipeline.stores.persistence import load, metadata_of, save
 from pipeline.stores.retriever import FixedRetriever, StoreRetriever, TextEncoder
 from pipeline.stores.sparse import Expansion, InvertedIndex, SparseCode
@@ -12,6 +20,7 @@ __all__ = [
     "EPISODE_SCHEMA",
     "GATE_SCHEMA",
     "SURPRISE_CONTEXT",
+    "SURPRISE_PRIOR",
     "Completion",
     "Counters",
     "EncoderIdentity",
