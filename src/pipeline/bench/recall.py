@@ -1,8 +1,9 @@
 """``engram bench recall``: queries to a store of 100,000 keys, against faiss's exact index and its graph.
 
 Keys gather around subjects, as those of a store do, and every query is a noisy key. The store nominates by sparse code
-and ranks what it nominated by exact cosine; `IndexFlatIP` compares with every key; `IndexHNSWFlat` walks a graph.
-Recall@k is the share of the k keys with the largest cosine that are found.
+and ranks what it nominated by exact cosine; faiss's exact index (`IndexFlatIP`) compares with every key, its graph
+(`IndexHNSWFlat`) is walked, with so many candidates (`efSearch`, here "ef"). Recall@k is the share of the k keys with
+the largest cosine that are found.
 
 Queries are asked one by one, as a conversation asks, and all together, as an examination does. What a query reads
 bounds its speed: an exact search all keys, the store the postings of the query's units and the nominated keys.
@@ -55,8 +56,8 @@ def recall(settings: Sequence[str]) -> Figures:
     rows: dict[str, dict[str, Figure]] = {}
     for kind, search in contenders:
         row, memory = in_own_process(contend, kind, search, config)
-        name = {"ours": "ours", "flat": "faiss IndexFlatIP"}.get(kind, f"faiss IndexHNSWFlat, efSearch {search}")
-        rows[name] = {**row, "peak memory (GiB)": memory / 2**30}
+        name = {"ours": "ours", "flat": "faiss exact"}.get(kind, f"faiss HNSW, ef {search}")
+        rows[name] = {**row, "peak GiB": memory / 2**30}
     return {**absent, f"{config.queries:,} queries to {config.keys:,} keys of {config.dimension}": rows}
 
 
