@@ -33,3 +33,10 @@ def test_order_and_company_do_not_matter(tiny: LanguageModel) -> None:
     alone = np.concatenate([token_surprise(tiny, [text], context="Once. ") for text in TEXTS])
     np.testing.assert_allclose(token_surprise(tiny, TEXTS[::-1], context="Once. "), alone[::-1], rtol=1e-4)
     assert token_surprise(tiny, []).shape == (0,)
+
+
+def test_the_mean_of_a_short_text_shrinks_towards_the_prior(tiny: LanguageModel) -> None:
+    means = token_surprise(tiny, TEXTS, context="Once. ")
+    tokens = np.array([max(len(tokens_of(tiny, " " + text)) - 1, 1) for text in TEXTS])
+    shrunk = token_surprise(tiny, TEXTS, context="Once. ", prior=(12.0, 2.5))
+    np.testing.assert_allclose(shrunk, (tokens * means + 12 * 2.5) / (tokens + 12), rtol=1e-6)

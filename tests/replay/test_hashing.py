@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pytest
 
-from pipeline.replay import hash_ids, normals, splitmix64, uniforms
+from pipeline.errors import DataError
+from pipeline.replay import IDENTITY_HASH, hash_ids, identity_hashes, normals, splitmix64, uniforms
 
 GAMMA = 0x9E3779B97F4A7C15
 
@@ -39,3 +42,16 @@ def test_streams_are_fixed_uniform_and_independent() -> None:
 def test_normals_have_mean_zero_and_variance_one() -> None:
     drawn = normals(hash_ids([str(i) for i in range(20_000)]), 7)
     assert abs(drawn.mean()) < 0.03 and abs(drawn.std() - 1) < 0.03
+
+
+def test_identities_are_hashed_with_kind_and_session_unless_the_store_keeps_the_hashes() -> None:
+    rows = pa.table({"episode_id": ["a", "b"], "session": ["s", "t"]})
+    expected = hash_ids(["episodic\x1fs\x1fa", "episodic\x1ft\x1fb"])
+    np.testing.assert_array_equal(identity_hashes("episodic", rows), expected)
+    kept = rows.append_column(IDENTITY_HASH, pa.array([1, 2**63], pa.uint64()))
+    assert identity_hashes("episodic", kept).tolist() == [1, 2**63]
+    bare = rows.drop_columns(["session"])
+    np.testing.assert_array_equal(identity_hashes("x", bare), hash_ids(["x\x1f\x1fa", "x\x1f\x1fb"]))
+    for wrong in (pa.array([1, 2], pa.int64()), pa.array([1, None], pa.uint64())):
+        with pytest.raises(DataError, match="expected identity_hash of type uint64"):
+            identity_hashes("episodic", rows.append_column(IDENTITY_HASH, wrong))

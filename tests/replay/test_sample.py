@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib
+import tracemalloc
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +13,8 @@ from hypothesis import strategies as st
 
 from pipeline.config import ReplayConfig, ReplayMix
 from pipeline.errors import DataError
-from pipeline.replay import sample
+from pipeline.replay import IDENTITY_HASH, hash_ids, identity_hashes, sample, smallest_keys, splitmix64
+from pipeline.replay.hashing import uniforms
 
 
 def rows(ids: Sequence[str], salience: Sequence[float] | None = None, **columns: Any) -> pa.Table:
@@ -128,3 +131,55 @@ def test_ids_must_be_unique_within_a_session() -> None:
         sample({"episodic": rows(["a", "b", "a"])}, ReplayConfig(), 1, 0)
     two = rows(["a", "a"], session=pa.array(["s", "t"]))
     assert sorted(sample({"episodic": two}, ReplayConfig(), 1, 0)[0].column("session").to_pylist()) == ["s", "t"]
+
+
+@given(st.integers(0, 400), st.integers(0, 500), st.sampled_from([0.0, 0.4]), st.integers(0, 99))
+def test_the_smallest_keys_are_those_of_a_full_sort(n: int, count: int, noise: float, seed: int) -> None:
+    """Oracle: every key at once; equal keys all win."""
+    hashes = hash_ids([str(i % 300) for i in range(n)])
+    weights = 0.1 + np.arange(n) % 3
+    near, keys = smallest_keys(hashes, weights, count, (seed, 1, 2), noise)
+    if noise == 0.0:
+        every = -np.log(uniforms(hashes, seed, 1, 2, 0)) / weights
+        np.testing.assert_allclose(keys, every[near], rtol=1e-12)
+        assert len(near) >= min(count, n) and len(set(near.tolist())) == len(near)
+        rest = np.delete(every, near)
+        assert not count or not len(rest) or rest.min() > keys.max()
+    alone = [smallest_keys(hashes[i : i + 1], weights[i : i + 1], 1, (seed, 1, 2), noise)[1][0] for i in near[:5]]
+    assert keys[:5].tolist() == alone, "a key belongs to a row, not to its place"
+
+
+def test_blocks_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes, weights = splitmix64(np.arange(5000, dtype=np.uint64)), 1.0 + np.arange(5000) % 7
+    whole = smallest_keys(hashes, weights, 300, (1, 2, 3))
+    monkeypatch.setattr(importlib.import_module("pipeline.replay.sample"), "_BLOCK", 64)
+    for one, other in zip(whole, smallest_keys(hashes, weights, 300, (1, 2, 3)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_stored_hashes_change_nothing() -> None:
+    config = ReplayConfig(max_items=8, cycles=2, noise_level=0.3)
+    kept = TEN.append_column(IDENTITY_HASH, pa.array(identity_hashes("episodic", TEN), pa.uint64()))
+    assert sample({"episodic": kept}, config, 4, 1)[0].equals(sample({"episodic": TEN}, config, 4, 1)[0])
+
+
+def test_a_large_store_takes_little_memory_beyond_its_rows() -> None:
+    """A hundred bytes a row at most, where a dictionary a row would take several hundred."""
+    n = 400_000
+    numbers = np.arange(n)
+    table = pa.table(
+        {
+            "episode_id": pa.array(numbers).cast(pa.string()),
+            "consolidate": np.ones(n, dtype=bool),
+            "salience": 0.5 + 0.5 * (numbers % 2),
+            "usage": (numbers % 5).astype(float),
+            "novelty": np.ones(n),
+            IDENTITY_HASH: splitmix64(numbers.astype(np.uint64)),
+        }
+    )
+    tracemalloc.start()
+    drawn, metrics = sample({"episodic": table}, ReplayConfig(max_items=1000), 1, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert drawn.num_rows == metrics["distinct"] == 1000
+    assert peak < 100 * n

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StoreError
+from pipeline.replay import IDENTITY_HASH, identity_hashes
 from pipeline.stores import Episode, Episodes, Expansion, episode_of, forms_of, from_table, to_table
 from pipeline.suites.types import Fact, Question
 
@@ -72,6 +73,13 @@ def test_a_table_holds_everything(n: int) -> None:
     np.testing.assert_array_equal(back.keys, episodes.keys)
     np.testing.assert_array_equal(back.code.units, episodes.code.units)
     np.testing.assert_array_equal(back.code.activity, episodes.code.activity)
+
+
+def test_a_table_keeps_the_hashes_that_replay_draws_by() -> None:
+    table = to_table(some(5, Expansion(24, 128, 8)))
+    expected = identity_hashes("episodic", table.drop_columns([IDENTITY_HASH]))
+    assert table.column(IDENTITY_HASH).to_pylist() == expected.tolist()
+    assert from_table(table.drop_columns([IDENTITY_HASH]), Expansion(24, 128, 8)).rows, "older tables have none"
 
 
 def test_codes_of_another_width_are_made_anew() -> None:

@@ -89,7 +89,7 @@ def test_a_verdict_does_not_depend_on_later_events(events: list[tuple[list[str],
     assert whole[:cut] == part
     for decision in whole:
         expected = 0.5 * decision.surprise + 0.5 * decision.novelty + decision.reward + decision.pin
-        assert decision.score == pytest.approx(expected) and decision.accepted == (decision.score > 0.6)
+        assert decision.score == pytest.approx(expected) and decision.accepted == (decision.score > ENFORCED.threshold)
 
 
 @given(st.lists(st.floats(0, 50), min_size=2, max_size=20))

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from pipeline.config import EncoderConfig, GateConfig, ModelConfig, StoreConfig
-from pipeline.stores import SURPRISE_CONTEXT, EncoderIdentity, EpisodicStore, SentenceEncoder, episode_of, judge
+from pipeline.stores import (
+    SURPRISE_CONTEXT,
+    SURPRISE_PRIOR,
+    EncoderIdentity,
+    EpisodicStore,
+    SentenceEncoder,
+    episode_of,
+    judge,
+)
 from pipeline.suites.episodic import build_episodic
 from pipeline.suites.types import Fact
 
@@ -31,7 +38,7 @@ def test_events_pass_and_predictable_or_repeated_ones_do_not() -> None:
     encoder = SentenceEncoder(EncoderConfig())
     store = EpisodicStore("s", StoreConfig(), EncoderIdentity(encoder.name, encoder.digest, encoder.dimension))
     rows = [episode_of(Fact(id=str(i), text=text), source="test", created=i) for i, text in enumerate(texts)]
-    nats = np.asarray(token_surprise(load_model(ModelConfig()), texts, context=SURPRISE_CONTEXT), dtype=np.float64)
+    nats = token_surprise(load_model(ModelConfig()), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR)
     candidates = store.candidates(rows, encoder.encode(texts))
     judged, decisions = judge(candidates, nats, store.episodes, GateConfig(enforce=True))
     assert [row.accepted for row in judged.rows] == [False] * 6 + [True] * len(events) + [False] * 3

@@ -59,11 +59,13 @@ def priority(rows: pa.Table, config: ReplayConfig) -> NDArray[np.float64]:
     it ranks rows without letting one much used row silence the others.
     """
     usage = np.log1p(_column(rows, "usage"))
-    return np.asarray(
-        config.weights.salience * _column(rows, "salience")
-        + config.weights.usage * usage / max(float(usage.max(initial=0.0)), 1e-12)
-        + config.weights.novelty * _column(rows, "novelty")
-    )
+    most = max(float(usage.max(initial=0.0)), 1e-12)
+    usage *= config.weights.usage  # in place from here on: a column of ten million rows is 80 MB
+    usage /= most
+    total = config.weights.salience * _column(rows, "salience")
+    total += usage
+    total += np.multiply(config.weights.novelty, _column(rows, "novelty"), out=usage)
+    return np.asarray(total)
 
 
 @register_policy("spaced")

@@ -4,23 +4,27 @@ Each item draws the key -ln(u) / w and the smallest keys win (Efraimidis and Spi
 sampling with a reservoir"); u comes from a hash of (seed, night, cycle, id).
 
     table, metrics = sample({"episodic": rows}, ReplayConfig(), seed=1337, night=0)      # schema replay/1
+
+Rows are weighed and keyed as arrays, and only drawn rows become Python objects: ten million rows take seconds, and
+little memory beyond their own columns.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.config import ReplayConfig
-from pipeline.errors import DataError
 from pipeline.replay.apportionment import apportion
-from pipeline.replay.hashing import hash_ids, normals, uniforms
+from pipeline.replay.hashing import identities, identity_hashes, normals, uniforms
 from pipeline.replay.policies import policy_weights
+from pipeline.replay.uniqueness import require_unique
 
 REPLAY_SCHEMA = "replay/1"
 _SCHEMA = pa.schema(
@@ -33,17 +37,37 @@ _SCHEMA = pa.schema(
         ("order", pa.int32()),
     ]
 )
-_QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_QUANTILES = {"min": 0.0, "q25": 0.25, "median": 0.5, "q75": 0.75, "max": 1.0}
+_BLOCK = 1 << 16  # rows keyed at once: half a MiB an array, which the processor's caches hold
 
 
 @dataclass(frozen=True)
 class _Pool:
-    """Eligible rows of one kind, sorted by identity."""
+    """Eligible rows of one kind.
 
-    ids: list[str]
-    sessions: list[str]
+    Attributes:
+        kind: Of the store.
+        rows: All rows of the store.
+        numbers: Which of them are eligible, ascending, shape (n,), int32 where that is enough.
+        hashes: Hashed identities of the eligible ones, shape (n,).
+        weights: Their weights, shape (n,).
+    """
+
+    kind: str
+    rows: pa.Table
+    numbers: NDArray[np.int32] | NDArray[np.int64]
     hashes: NDArray[np.uint64]
     weights: NDArray[np.float64]
+
+
+class _Draw(NamedTuple):
+    """One drawn row; as tuples, draws are ordered by key, and equal keys by identity."""
+
+    key: float
+    kind: str
+    session: str
+    episode_id: str
+    weight: float
 
 
 def sample(
@@ -56,7 +80,8 @@ def sample(
 
     Args:
         stores: Rows by kind of store, with ``episode_id``, ``consolidate``, what the policy reads, and optionally
-            ``session``. Rows with ``consolidate`` false, or a weight that is not finite and positive, are left out.
+            ``session`` and ``identity_hash`` (uint64, see `identity_hashes`; it saves hashing every id again). Rows
+            with ``consolidate`` false, or a weight that is not finite and positive, are left out.
         config: Policy, weights, mix, cycles, budget, noise.
         seed: The run's seed.
         night: Number of the night, from 0.
@@ -72,69 +97,118 @@ def sample(
     """
     pools = {kind: _pool(kind, rows, config) for kind, rows in sorted(stores.items())}
     mix = {kind: float(getattr(config.mix, kind, 0.0)) for kind in pools}
-    drawn: list[dict[str, Any]] = []
+    drawn: list[tuple[int, _Draw]] = []
     for cycle in range(config.cycles):
         budget = config.max_items // config.cycles + (cycle < config.max_items % config.cycles)
-        shares = apportion(budget, mix, {kind: len(pool.ids) for kind, pool in pools.items()})
-        keyed: list[tuple[float, str, str, str, float]] = []
-        for kind, pool in pools.items():
-            keys = _keys(pool, config.noise_level, seed, night, cycle)
-            for i in np.argsort(keys, kind="stable")[: shares[kind]]:  # pools are sorted by identity: ties go by id
-                keyed.append((float(keys[i]), kind, pool.sessions[i], pool.ids[i], float(pool.weights[i])))
-        for _, kind, session, episode_id, weight in sorted(keyed):
-            row = {"episode_id": episode_id, "session": session, "kind": kind, "weight": weight}
-            drawn.append({**row, "cycle": cycle, "order": len(drawn)})
-    return pa.Table.from_pylist(drawn, schema=_SCHEMA), _metrics(pools, drawn, config)
+        shares = apportion(budget, mix, {kind: len(pool.numbers) for kind, pool in pools.items()})
+        draws = [
+            draw for kind, pool in pools.items() for draw in _draws(pool, shares[kind], config, seed, night, cycle)
+        ]
+        drawn += [(cycle, draw) for draw in sorted(draws)]
+    return _table(drawn), _metrics(pools, [draw for _, draw in drawn], config)
 
 
 def _pool(kind: str, rows: pa.Table, config: ReplayConfig) -> _Pool:
     """Eligible rows with their weights."""
-    ids = [str(name) for name in rows.column("episode_id").to_pylist()]
-    sessions = rows.column("session").to_pylist() if "session" in rows.column_names else [""] * len(ids)
-    identities = list(zip(sessions, ids, strict=True))
-    if len(set(identities)) != len(identities):
-        twice = next(identity for identity in sorted(identities) if identities.count(identity) > 1)
-        raise DataError(f"replay of {kind} rows: (session, id) {twice} occurs twice; ids must be unique")
+    hashes = identity_hashes(kind, rows)
+    require_unique(kind, rows, hashes)
     weights = policy_weights(rows, config)
-    eligible = np.isfinite(weights) & (weights > 0) & np.asarray(rows.column("consolidate").to_pylist(), dtype=bool)
-    order = [i for i in sorted(range(len(ids)), key=identities.__getitem__) if eligible[i]]
-    return _Pool(
-        ids=[ids[i] for i in order],
-        sessions=[sessions[i] for i in order],
-        hashes=hash_ids([f"{kind}\x1f{sessions[i]}\x1f{ids[i]}" for i in order]),
-        weights=weights[order],
-    )
+    eligible = np.isfinite(weights) & (weights > 0)
+    eligible &= rows.column("consolidate").to_numpy().astype(bool, copy=False)
+    numbers: NDArray[np.int32] | NDArray[np.int64] = np.flatnonzero(eligible)
+    if rows.num_rows <= np.iinfo(np.int32).max:
+        numbers = numbers.astype(np.int32)
+    if len(numbers) < len(weights):
+        hashes, weights = hashes[numbers], weights[numbers]
+    return _Pool(kind, rows, numbers, hashes, weights)
 
 
-def _keys(pool: _Pool, noise: float, seed: int, night: int, cycle: int) -> NDArray[np.float64]:
-    """Efraimidis-Spirakis keys, shape (n,); the smallest win."""
-    log_weights = np.log(pool.weights)
+def _draws(pool: _Pool, count: int, config: ReplayConfig, seed: int, night: int, cycle: int) -> list[_Draw]:
+    """The ``count`` rows with the smallest keys; of equal keys the smallest identities."""
+    near, keys = smallest_keys(pool.hashes, pool.weights, count, (seed, night, cycle), config.noise_level)
+    named = identities(_named(pool.rows).take(pa.array(pool.numbers[near])))
+    found = zip(keys.tolist(), named, pool.weights[near].tolist(), strict=True)
+    return sorted(_Draw(key, pool.kind, session, name, weight) for key, (session, name), weight in found)[:count]
+
+
+def _named(rows: pa.Table) -> pa.Table:
+    """Only the columns that name a row."""
+    return rows.select([name for name in ("session", "episode_id") if name in rows.column_names])
+
+
+def smallest_keys(
+    hashes: NDArray[np.uint64],
+    weights: NDArray[np.float64],
+    count: int,
+    stream: tuple[int, int, int],
+    noise: float = 0.0,
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Numbers and Efraimidis-Spirakis keys of the rows that win, ascending by number.
+
+    Args:
+        hashes: Hashed identities, shape (n,).
+        weights: Finite and positive, shape (n,).
+        count: How many win; more do where keys are equal.
+        stream: Seed, night and cycle.
+        noise: Standard deviation of the jitter of log weights.
+    """
+    near, keys, limit = np.zeros(0, np.int64), np.zeros(0), np.inf
+    for first in range(0, len(hashes) if count else 0, _BLOCK):
+        rows = slice(first, first + _BLOCK)
+        block = _keys(hashes[rows], weights[rows], stream, noise)
+        within = np.flatnonzero(block <= limit)
+        near, keys = np.concatenate([near, first + within]), np.concatenate([keys, block[within]])
+        if len(keys) > 2 * count or (len(keys) > count and rows.stop >= len(hashes)):
+            limit = np.partition(keys, count - 1)[count - 1]
+            kept = keys <= limit
+            near, keys = near[kept], keys[kept]
+    return near, keys
+
+
+def _keys(
+    hashes: NDArray[np.uint64], weights: NDArray[np.float64], stream: tuple[int, int, int], noise: float
+) -> NDArray[np.float64]:
+    """-ln(u) / w of every row, shape (n,); the smallest win."""
+    log_weights = np.log(weights)
     if noise > 0:
-        log_weights = log_weights + noise * normals(pool.hashes, seed, night, cycle, 1)
-    u = uniforms(pool.hashes, seed, night, cycle, 0)
+        log_weights = log_weights + noise * normals(hashes, *stream, 1)
+    u = uniforms(hashes, *stream, 0)
     return np.asarray(-np.log(u) * np.exp(-log_weights))
 
 
-def _metrics(pools: Mapping[str, _Pool], drawn: list[dict[str, Any]], config: ReplayConfig) -> dict[str, Any]:
-    by_kind = {kind: sum(row["kind"] == kind for row in drawn) for kind in pools}
-    weights = np.concatenate([pool.weights for pool in pools.values()]) if pools else np.zeros(0)
+def _table(drawn: list[tuple[int, _Draw]]) -> pa.Table:
+    """Draws with their cycles as a table, in order of replay."""
+    columns = {
+        "episode_id": [draw.episode_id for _, draw in drawn],
+        "session": [draw.session for _, draw in drawn],
+        "kind": [draw.kind for _, draw in drawn],
+        "weight": [draw.weight for _, draw in drawn],
+        "cycle": [cycle for cycle, _ in drawn],
+        "order": range(len(drawn)),
+    }
+    return pa.table(columns, schema=_SCHEMA)
+
+
+def _metrics(pools: Mapping[str, _Pool], drawn: list[_Draw], config: ReplayConfig) -> dict[str, Any]:
+    counts = Counter(draw.kind for draw in drawn)
+    weights = np.concatenate([np.zeros(0), *(pool.weights for pool in pools.values())])
     return {
         "policy": config.policy,
         "cycles": config.cycles,
         "requested": config.max_items,
         "samples": len(drawn),
-        "distinct": len({(row["kind"], row["session"], row["episode_id"]) for row in drawn}),
+        "distinct": len({(draw.kind, draw.session, draw.episode_id) for draw in drawn}),
         "shortfall": config.max_items - len(drawn),
-        "eligible_by_kind": {kind: len(pool.ids) for kind, pool in pools.items()},
-        "samples_by_kind": by_kind,
+        "eligible_by_kind": {kind: len(pool.numbers) for kind, pool in pools.items()},
+        "samples_by_kind": {kind: counts[kind] for kind in pools},
         "weight_quantiles": _quantiles(weights),
-        "drawn_weight_quantiles": _quantiles(np.array([row["weight"] for row in drawn])),
+        "drawn_weight_quantiles": _quantiles(np.array([draw.weight for draw in drawn])),
     }
 
 
 def _quantiles(weights: NDArray[np.float64]) -> dict[str, float]:
-    """Minimum, quartiles and maximum by name; empty without weights."""
+    """Minimum, quartiles and maximum by name, empty without weights; the array is partly sorted in place."""
     if not len(weights):
         return {}
-    names = ("min", "q25", "median", "q75", "max")
-    return {name: float(value) for name, value in zip(names, np.quantile(weights, _QUANTILES), strict=True)}
+    values = np.quantile(weights, list(_QUANTILES.values()), overwrite_input=True)
+    return dict(zip(_QUANTILES, values.tolist(), strict=True))

@@ -28,7 +28,14 @@ from pipeline.stages.suite_files import write_suite
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of, to_table
 from pipeline.stores.episodic import EpisodicStore
-from pipeline.stores.gate import GATE_SCHEMA, SURPRISE_CONTEXT, GateDecision, Surprise, decisions_table
+from pipeline.stores.gate import (
+    GATE_SCHEMA,
+    SURPRISE_CONTEXT,
+    SURPRISE_PRIOR,
+    GateDecision,
+    Surprise,
+    decisions_table,
+)
 from pipeline.stores.persistence import KIND
 from pipeline.suites.part import stretch
 from pipeline.suites.registry import build_suite
@@ -190,7 +197,8 @@ def model_surprise(config: ModelConfig) -> Surprise:
         from pipeline.language.surprise import token_surprise
 
         return np.asarray(
-            token_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT), dtype=np.float64
+            token_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR),
+            dtype=np.float64,
         )
 
     return surprise

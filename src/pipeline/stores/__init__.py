@@ -6,6 +6,7 @@ from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.gate import (
     GATE_SCHEMA,
     SURPRISE_CONTEXT,
+    SURPRISE_PRIOR,
     GateDecision,
     Surprise,
     decisions_table,
@@ -22,6 +23,7 @@ __all__ = [
     "EPISODE_SCHEMA",
     "GATE_SCHEMA",
     "SURPRISE_CONTEXT",
+    "SURPRISE_PRIOR",
     "Completion",
     "Counters",
     "EncoderIdentity",

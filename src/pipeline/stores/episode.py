@@ -13,10 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
+from pipeline.replay.hashing import IDENTITY_HASH, identity_hashes
 from pipeline.stores.sparse import Expansion, InvertedIndex, SparseCode
 from pipeline.suites.types import Fact, Question
 
 EPISODE_SCHEMA = "episodes/1"
+EPISODIC = "episodic"
+"""This store's name among the kinds of stores."""
 
 
 @dataclass(frozen=True)
@@ -200,14 +203,15 @@ _LATER = frozenset({"details", "night", "loss"})  # columns that older files lac
 
 
 def to_table(episodes: Episodes) -> pa.Table:
-    """One row per episode: the fields of :class:`Episode`, then ``key``, ``code`` and ``activity`` as lists."""
+    """One row per episode: its fields, then ``key``, ``code`` and ``activity`` as lists, and its hash for replay."""
     columns: dict[str, Any] = {
         name: pa.array([getattr(row, name) for row in episodes.rows], kind) for name, kind in _COLUMNS.items()
     }
     columns["key"] = _lists(episodes.keys, pa.float32())
     columns["code"] = _lists(episodes.code.units, pa.int32())
     columns["activity"] = _lists(episodes.code.activity, pa.float32())
-    return pa.table(columns)
+    table = pa.table(columns)
+    return table.append_column(IDENTITY_HASH, pa.array(identity_hashes(EPISODIC, table), pa.uint64()))
 
 
 def from_table(table: pa.Table, expansion: Expansion) -> Episodes:

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csc_array
 
 from pipeline.errors import ConfigError
 
@@ -109,11 +110,15 @@ class InvertedIndex:
 
     def cosine(self, units: NDArray[np.int32], activity: NDArray[np.float32]) -> NDArray[np.float32]:
         """Cosine of one code, both arguments of shape (active,), to every row: shape (n,)."""
-        scores = np.zeros(self._rows, dtype=np.float32)
-        for unit, value in zip(units, activity, strict=True):
-            span = slice(self._start[unit], self._start[unit + 1])
-            scores[self._row[span]] += value * self._activity[span]  # a unit names each row at most once
-        return scores
+        spans = [slice(self._start[unit], self._start[unit + 1]) for unit in units]
+        ends = np.cumsum([0, *(span.stop - span.start for span in spans)])
+        columns = (
+            np.concatenate([self._activity[span] for span in spans]),
+            np.concatenate([self._row[span] for span in spans]),
+            ends.astype(np.int32),
+        )
+        found: NDArray[np.float32] = csc_array(columns, shape=(self._rows, len(spans))) @ activity
+        return found
 
 
 def largest(scores: NDArray[np.float32], k: int) -> NDArray[np.intp]:

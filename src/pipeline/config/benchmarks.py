@@ -1,0 +1,58 @@
+"""Settings of ``engram bench replay``, ``recall``, ``sleep`` and ``gate``, from files of these names."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pipeline.config.language import LoraConfig, ModelConfig
+from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig
+from pipeline.config.section import Section
+
+
+class ReplayBenchConfig(Section):
+    """Draws from a large store."""
+
+    seed: int = Field(1337, ge=0, description="of the store's values and of the draws")
+    rows: int = Field(10_000_000, ge=1, description="rows of the store")
+    replay: ReplayConfig = Field(ReplayConfig(max_items=100_000), description="policy, weights and budget")
+    oracle_rows: int = Field(12, ge=2, description="rows of the small store whose inclusion rates are known exactly")
+    oracle_draws: int = Field(4_000, ge=1, description="draws from it, a night each, of a third of its rows")
+
+
+class RecallBenchConfig(Section):
+    """Queries to a large store."""
+
+    seed: int = Field(1337, ge=0, description="of keys and queries")
+    keys: int = Field(100_000, ge=1, description="episodes in the store")
+    dimension: int = Field(384, ge=1, description="length of a key; 384 as of all-MiniLM-L6-v2")
+    clusters: int = Field(2_000, ge=1, description="subjects that the keys gather around")
+    spread: float = Field(0.8, ge=0, description="norm of a key's own part beside its cluster's, which is 1")
+    noise: float = Field(0.6, ge=0, description="norm of what a query adds to the key that it is about, which is 1")
+    queries: int = Field(1_000, ge=1, description="queries, asked one by one and all together")
+    k: int = Field(10, ge=1, description="episodes wanted of every query")
+    store: StoreConfig = Field(StoreConfig(), description="sparse code and number of candidates")
+
+
+class SleepBenchConfig(Section):
+    """One training by three programs."""
+
+    seed: int = Field(1337, ge=0, description="of facts, adapter and order of rows")
+    facts: int = Field(12, ge=1, description="facts of the episodic suite; each gives lora.forms_per_epoch questions")
+    evaluate_every: int = Field(9, ge=1, description="steps from one examination to the next, which are not timed")
+    quality: float = Field(0.95, gt=0, le=1, description="EM on the trained questions at which a training ends")
+    max_new_tokens: int = Field(12, ge=1, description="tokens of an answer at most")
+    questions: int = Field(48, ge=1, description="trained questions that an examination asks, spread over the facts")
+    model: ModelConfig = Field(ModelConfig(), description="the same for all")
+    lora: LoraConfig = Field(LoraConfig(), description="adapter, rows a step, passes and learning rate, for all")
+
+
+class GateBenchConfig(Section):
+    """A day of messages."""
+
+    seed: int = Field(1337, ge=0, description="of the day")
+    messages: int = Field(1_000, ge=1, description="of the whole day")
+    worth: int = Field(100, ge=1, description="of them worth keeping")
+    gate: GateConfig = Field(GateConfig(enforce=True), description="the gate that is examined")
+    store: StoreConfig = Field(StoreConfig(), description="sparse code of the store")
+    encoder: EncoderConfig = Field(EncoderConfig(), description="of the store's keys")
+    model: ModelConfig = Field(ModelConfig(), description="whose surprise counts")
