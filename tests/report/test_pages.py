@@ -13,14 +13,15 @@ import pytest
 from markdown_it import MarkdownIt
 from rich.console import Console
 
+from pipeline.evaluation.metrics import summarise
 from pipeline.report.exchanges import Exchange, chosen, failures, question_texts, side_by_side
-from pipeline.report.figures import duration, number, short
+from pipeline.report.figures import duration, number, other_table, short
 from pipeline.report.markdown import escape, markdown
 from pipeline.report.page import page
 from pipeline.report.plots import PLOTS, NightTables, draw
 from pipeline.report.terminal import summary_table, verdict_table
 from pipeline.report.write import write_report
-from tests.report.examples import IDENTITY, answered, make_report, night_tables
+from tests.report.examples import DRIFT, IDENTITY, answered, make_report, night_tables
 
 SUITE, ANSWERS = answered()
 REPORT = make_report(SUITE, ANSWERS)
@@ -54,15 +55,27 @@ def evil_exchange() -> Exchange:
     return Exchange("e0", EVIL, EVIL, EVIL, EVIL, EVIL, EVIL, False)
 
 
+DRAWN = tuple(name for name in PLOTS if name != "retention")  # a single night has no matrix
+
+
+def test_the_retention_matrix_is_drawn_once_there_are_two_nights() -> None:
+    measured = summarise(ANSWERS, SUITE, DRIFT, resamples=50)
+    for nights, drawn in ((1, False), (2, True), (14, True)):
+        matrix = {str(i): {str(j): j / (i + 1) for j in range(1, i + 1)} for i in range(1, nights + 1)}
+        report = make_report(SUITE, ANSWERS, metrics=measured | {"retention": matrix, "backward_transfer": -0.1})
+        assert ("retention" in draw(report, night_tables())) is drawn
+        assert ("backward_transfer", "-0.100") in other_table(report).rows
+
+
 def test_everything_is_written(tmp_path: Path) -> None:
     paths = write_report(tmp_path, REPORT, ANSWERS, question_texts(SUITE), night_tables(), "seed: 1337")
     assert [p.relative_to(tmp_path).as_posix() for p in paths] == [
-        "report.json", *(f"plots/{name}.png" for name in PLOTS), "report.md", "report.html",
+        "report.json", *(f"plots/{name}.png" for name in DRAWN), "report.md", "report.html",
     ]  # fmt: skip
     text = (tmp_path / "report.html").read_text()
-    assert text.count("data:image/png;base64,") == len(PLOTS)
+    assert text.count("data:image/png;base64,") == len(DRAWN)
     assert "seed: 1337" in text
-    for name in PLOTS:
+    for name in DRAWN:
         assert f"plots/{name}.png" in (tmp_path / "report.md").read_text()
 
 

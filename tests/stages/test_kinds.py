@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.artifacts import GenerationStore, RunFolder, read_table, stage_results
 from pipeline.progress import Silent
+from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.sessions import asking
 from pipeline.stages import replay_sample
 from pipeline.stages.memory import open_stores, references_of, session_facts, written_kinds
@@ -83,7 +84,7 @@ def test_every_kind_has_its_own_generation(both: RunFolder) -> None:
 
 
 def test_every_kind_is_replayed_but_for_what_was_corrected(both: RunFolder) -> None:
-    replay = read_table(stage_results(both)["replay_sample"].path / "replay.parquet", "replay/1")
+    replay = read_table(stage_results(both)["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
     kinds = dict(zip(replay["episode_id"].to_pylist(), replay["kind"].to_pylist(), strict=True))
     suite = both_kinds()
     assert kinds == {fact.id: fact.kind for fact in suite.taught if not fact.id.endswith("-before")}
@@ -127,7 +128,7 @@ def test_a_continuing_session_keeps_all_its_kinds_and_folds_feedback_into_each(
     config = configure("consolidation/nightly", (QUIET,))
     stores = {store.kind: store for store in open_stores(third, stored, config.store, BagOfWords())}  # type: ignore[arg-type]
     used = {row.episode_id: row.usage for store in stores.values() for row in store.episodes.rows}
-    assert used["e0000"] == used["r0000-1"] == 2.0
+    assert used["episodic-1337-e0000"] == used["relational-1337-r0000-1"] == 2.0
     assert {kind: store.night for kind, store in stores.items()} == {"episodic": 3, "relational": 2}
     generations = GenerationStore.of(artifact_root, "day", "relational")
     assert {fact.kind for fact in session_facts(generations)} == {"relational"}

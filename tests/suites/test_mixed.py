@@ -17,7 +17,7 @@ from pipeline.suites.types import Suite
 
 
 def mixed(n: int, seed: int = 1337, **mix: float) -> Suite:
-    return build_suite(SuiteConfig(name="mixed", n=n, mix=mix), seed)
+    return build_suite(SuiteConfig(name="mixed", n=n, shares=mix), seed)
 
 
 @pytest.mark.parametrize("seed", [1337, 2025])
@@ -56,7 +56,7 @@ def test_what_two_parts_answer_differently_is_refused() -> None:
 
 @pytest.mark.parametrize("mix", [{}, {"mixed": 1.0}, {"episodic": 0.0}, {"episodic": 1.0, "relational": -1.0}])
 def test_a_mixture_of_nothing_is_an_error(mix: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match=r"suite\.mix"):
+    with pytest.raises(ConfigError, match=r"suite\.shares"):
         mixed(5, **mix)
     with pytest.raises(ConfigError, match="expected one of"):
         mixed(5, unheard_of=1.0)

@@ -46,6 +46,6 @@ def test_every_metric_is_finite_and_has_an_allowed_name(figures: dict[str, objec
 
 
 def test_params_are_texts_of_every_leaf() -> None:
-    flat = flat_params({"suite": {"n": 8, "path": None, "mix": {}}, "targets": ["a", "b"], "long": "x" * 9000})
+    flat = flat_params({"suite": {"n": 8, "path": None, "shares": {}}, "targets": ["a", "b"], "long": "x" * 9000})
     assert flat.pop("long") == "x" * PARAM_LENGTH
-    assert flat == {"suite.n": "8", "suite.path": "None", "suite.mix": "{}", "targets": "['a', 'b']"}
+    assert flat == {"suite.n": "8", "suite.path": "None", "suite.shares": "{}", "targets": "['a', 'b']"}

@@ -188,10 +188,12 @@ def _show_settings(console: Console, config: FlowConfig) -> None:
 
     table = Table("setting", "value", "meaning", title="Settings", title_justify="left")
     values = config.model_dump(mode="json")
-    for key, field in known_keys(type(config)).items():
+    keys = known_keys(type(config))
+    sections = {key.rpartition(".")[0] for key in keys}
+    for key, field in keys.items():
         value: object = values
         for part in key.split("."):
             value = value[part] if isinstance(value, dict) else None
-        if not isinstance(value, dict):
+        if key not in sections:
             table.add_row(key, str(value), field.description or "")
     console.print(table)

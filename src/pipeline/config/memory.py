@@ -24,7 +24,9 @@ class SuiteConfig(Section):
     contradictions: float = Field(
         0.3, ge=0, le=1, description="share of relational chains with a statement that a later one corrects; in tenths"
     )
-    mix: dict[str, float] = Field({}, description="suites that suite mixed is made of, with their shares of the facts")
+    shares: dict[str, float] = Field(
+        {}, description="suites that suite mixed is made of, with their shares of the facts"
+    )
     path: FilePath | None = Field(
         None, description="file of the user's own facts or documents (JSON lines); data in place of the public one"
     )

@@ -84,13 +84,15 @@ def references_of(stored: StageResult) -> tuple[StoreReference, ...]:
         ) from None
 
 
-def reference_of(stored: StageResult, kind: str = KIND) -> StoreReference:
-    """The reference of one kind of store that stage ``persist_store`` wrote.
+def reference_of(stored: StageResult, kind: str | None = None) -> StoreReference:
+    """The reference of one kind of store that stage ``persist_store`` wrote; None means the only kind, or the first.
 
     Raises:
         StoreError: The night has no store of that kind.
     """
     found = {reference.kind: reference for reference in references_of(stored)}
+    if kind is None:
+        return next(iter(found.values()))
     if kind not in found:
         raise StoreError(f"{stored.path / 'store.json'}: no {kind} store; this night has: {', '.join(found)}")
     return found[kind]

@@ -1,6 +1,6 @@
 """The mixed suite: facts of several suites in one night, each for its own kind of memory.
 
-    suite: {name: mixed, n: 50, mix: {episodic: 0.6, relational: 0.3}}
+    suite: {name: mixed, n: 50, shares: {episodic: 0.6, relational: 0.3}}
 
 Any registered suite that generates its facts can be a part; the shares need not sum to 1.
 """
@@ -28,7 +28,7 @@ class _Part:
         self.n: int = n
         self.profile: str = config.profile
         self.contradictions: float = config.contradictions
-        self.mix: Mapping[str, float] = {}
+        self.shares: Mapping[str, float] = {}
         self.path: Path | None = None
         self.test_forms: Path | None = None
         self.author_range: range = config.author_range
@@ -78,13 +78,13 @@ def _merged(parts: Sequence[SuiteStatistics]) -> SuiteStatistics:
 
 @register_suite(NAME)
 def build(config: SuiteSettings, seed: int) -> Suite:
-    """The suite ``mixed`` of a configuration: about ``suite.n`` facts, shared out by ``suite.mix``."""
-    if not config.mix or NAME in config.mix or min(config.mix.values()) <= 0:
+    """The suite ``mixed`` of a configuration: about ``suite.n`` facts, shared out by ``suite.shares``."""
+    if not config.shares or NAME in config.shares or min(config.shares.values()) <= 0:
         raise ConfigError(
-            f"suite.mix: expected at least one other suite with a share above 0, found {dict(config.mix)}; "
+            f"suite.shares: expected at least one other suite with a share above 0, found {dict(config.shares)}; "
             "for example {episodic: 0.6, relational: 0.3}"
         )
     if config.test_forms is not None:
         raise ConfigError("suite.test_forms has no use for the suite 'mixed': every part has test forms of its own")
-    shares = apportion(config.n, config.mix, dict.fromkeys(config.mix, config.n))
+    shares = apportion(config.n, config.shares, dict.fromkeys(config.shares, config.n))
     return mixture([_part(config, name, facts, seed) for name, facts in shares.items() if facts])
