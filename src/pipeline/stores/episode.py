@@ -189,6 +189,27 @@ def forms_of(forms: str, item_id: str) -> Forms:
     return Forms(tuple(stored["statements"]), questions)
 
 
+def refuse_ambiguous_ids(stored: Sequence[Episode], rows: Sequence[Episode]) -> None:
+    """Feedback names episodes by id alone, so an id belongs to one session, and to one content per writing.
+
+    Raises:
+        StoreError: One id stands for different content, or for episodes of two sessions.
+    """
+    sessions = {row.episode_id: row.session for row in stored}
+    digests: dict[str, str] = {}
+    for row in rows:
+        if sessions.setdefault(row.episode_id, row.session) != row.session:
+            raise StoreError(
+                f"id {row.episode_id!r} stands for episodes of two sessions, {sessions[row.episode_id]!r} and "
+                f"{row.session!r}, in one store; give each fact its own id, or each session its own store"
+            )
+        if digests.setdefault(row.episode_id, row.digest) != row.digest:
+            raise StoreError(
+                f"id {row.episode_id!r} of session {row.session!r} comes twice with different content; "
+                "give each fact its own id"
+            )
+
+
 def _forms_json(fact: Fact) -> str:
     names = [field.name for field in fields(Question) if field.name != "item_id"]
     questions = [

@@ -23,7 +23,7 @@ from pipeline.config import GateConfig, StoreConfig
 from pipeline.errors import StoreError
 from pipeline.evaluation.types import Memory
 from pipeline.stores import hopfield, upkeep
-from pipeline.stores.episode import Episode, Episodes
+from pipeline.stores.episode import Episode, Episodes, refuse_ambiguous_ids
 from pipeline.stores.gate import GateDecision, Surprise, judge
 from pipeline.stores.outcomes import Completion, Counters, EncoderIdentity, Recollection, WriteReport
 from pipeline.stores.registry import register_store
@@ -111,7 +111,7 @@ class EpisodicStore:
         Raises:
             StoreError: One id stands for different content, or for episodes of two sessions.
         """
-        _refuse_ambiguous_ids(self._episodes.rows, candidates.rows)
+        refuse_ambiguous_ids(self._episodes.rows, candidates.rows)
         position = {row.identity: i for i, row in enumerate(self._episodes.rows)}
         taken: list[int] = []  # rows of candidates to append
         leaving: set[int] = set()  # rows of the store that a new version replaces
@@ -291,21 +291,4 @@ class EpisodicStore:
             raise StoreError(
                 f"the {self.kind} store of session {self.session!r} is empty, so nothing can be recalled; "
                 f"teach it first: engram teach FILE --session {self.session}"
-            )
-
-
-def _refuse_ambiguous_ids(stored: Sequence[Episode], rows: Sequence[Episode]) -> None:
-    """Feedback names episodes by id alone, so an id belongs to one session, and to one content per writing."""
-    sessions = {row.episode_id: row.session for row in stored}
-    digests: dict[str, str] = {}
-    for row in rows:
-        if sessions.setdefault(row.episode_id, row.session) != row.session:
-            raise StoreError(
-                f"id {row.episode_id!r} stands for episodes of two sessions, {sessions[row.episode_id]!r} and "
-                f"{row.session!r}, in one store; give each fact its own id, or each session its own store"
-            )
-        if digests.setdefault(row.episode_id, row.digest) != row.digest:
-            raise StoreError(
-                f"id {row.episode_id!r} of session {row.session!r} comes twice with different content; "
-                "give each fact its own id"
             )
