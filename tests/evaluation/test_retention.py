@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 
 from pipeline.evaluation.answers import score_answers
+from pipeline.evaluation.arms import Ask
 from pipeline.evaluation.retention import backward_transfer, retention_asks, retention_row
 from pipeline.suites.episodic import build_episodic
 from tests.evaluation.examples import Reply
@@ -13,7 +15,7 @@ FACTS = build_episodic(6, 3).taught
 EARLIER = {1: FACTS[:2], 2: FACTS[2:4]}
 
 
-def answers(right: set[str]) -> object:
+def answers(right: set[str]) -> pa.Table:
     asks = retention_asks(EARLIER, 2, previous=True)
     replies = [Reply(ask.question.answer if ask.question.item_id in right else "nothing", 2, False) for ask in asks]
     return score_answers(asks, [ask.question.question for ask in asks], replies)
@@ -36,7 +38,16 @@ def test_every_fact_is_asked_in_test_forms_and_its_probe_before_and_after() -> N
 
 def test_a_row_holds_the_share_of_each_earlier_night() -> None:
     found = answers({FACTS[0].id, FACTS[2].id, FACTS[3].id})
-    assert retention_row(found, EARLIER, 3) == {"1": 0.5, "2": 1.0}  # type: ignore[arg-type]
+    nights = {fact.id: number for number, taught in EARLIER.items() for fact in taught}
+    assert retention_row(found, nights) == {"1": 0.5, "2": 1.0}
+
+
+def test_a_fact_that_was_due_again_counts_for_its_first_night() -> None:
+    again, new = FACTS[0], FACTS[4]
+    asks = [Ask("post_off_heldout", question) for fact in (again, new) for question in fact.asked("test")[:2]]
+    replies = [Reply(a.question.answer if a.question.item_id == new.id else "no", 2, False) for a in asks]
+    scored = score_answers(asks, [a.question.question for a in asks], replies)
+    assert retention_row(scored, {again.id: 1, new.id: 2}) == {"1": 0.0, "2": 1.0}
 
 
 def test_backward_transfer_compares_the_last_row_with_the_diagonal() -> None:

@@ -1,7 +1,7 @@
 """What earlier nights taught and the model still knows after this one: a row of the retention matrix.
 
-R[i, j] is EM, memory off, on test forms of the facts of night j, asked after night i (Lopez-Paz and Ranzato 2017,
-"Gradient episodic memory"). R[i, i] is the arm ``post_off_heldout`` of night i.
+R[i, j] is EM, memory off, on test forms of all facts of night j, learned or not, asked after night i (Lopez-Paz and
+Ranzato 2017, "Gradient episodic memory").
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.evaluation.arms import Ask, limit_forms
-from pipeline.evaluation.metrics import arm_rows, mean_em
+from pipeline.evaluation.metrics import arm_rows
 from pipeline.suites.types import Fact
 
 FactsByNight = Mapping[int, Sequence[Fact]]
@@ -37,16 +37,18 @@ def retention_asks(earlier: FactsByNight, forms: int, previous: bool) -> list[As
     return [Ask(arm, question) for arm, questions in asked.items() for question in questions]
 
 
-def retention_row(answers: pa.Table, earlier: FactsByNight, night: int) -> Row:
-    """R[night, j] for every night j up to this one; a night without a question is left out."""
-    night_of = {fact.id: number for number, taught in earlier.items() for fact in taught}
+def retention_row(answers: pa.Table, night_of: Mapping[str, int]) -> Row:
+    """R[i, j] for every night j up to the one that gave these answers; a night without a question is left out.
+
+    Args:
+        answers: Of tonight's facts and of earlier ones; a fact that was due again tonight counts for its first night.
+        night_of: The night that first taught each fact, by its id.
+    """
     scores: dict[int, list[float]] = {}
-    rows = arm_rows(answers, "earlier_heldout")
+    rows = arm_rows(answers, "earlier_heldout", "post_off_heldout")
     for item, em in zip(rows.column("item_id").to_pylist(), rows.column("em").to_pylist(), strict=True):
         scores.setdefault(night_of[item], []).append(float(em))
-    found = {str(number): float(np.mean(scores[number])) for number in sorted(scores)}
-    own = mean_em(answers, "post_off_heldout")
-    return found if own is None else found | {str(night): own}
+    return {str(number): float(np.mean(scores[number])) for number in sorted(scores)}
 
 
 def backward_transfer(matrix: Mapping[str, Row]) -> float | None:

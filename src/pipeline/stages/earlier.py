@@ -29,7 +29,7 @@ def nights_of_session(run: RunFolder, config: ConsolidationConfig) -> list[RunFo
 def earlier_facts(
     run: RunFolder, stored: StageResult, episodes: Iterable[Episode], tonight: Iterable[str]
 ) -> dict[int, list[Fact]]:
-    """Facts that earlier nights consolidated, with all their questions, by the night that wrote them.
+    """Facts that earlier nights taught, learned or not, with all their questions, by the night that wrote them.
 
     Args:
         run: The run.
@@ -38,9 +38,7 @@ def earlier_facts(
         tonight: Ids that tonight's own suite examines.
     """
     own = set(tonight)
-    nights = {
-        row.episode_id: row.night for row in episodes if row.consolidate and row.passes and row.episode_id not in own
-    }
+    nights = {row.episode_id: row.night for row in episodes if row.consolidate and row.episode_id not in own}
     found: dict[int, list[Fact]] = defaultdict(list)
     for reference in references_of(stored):
         for fact in facts_of_generation(reference.store(run).generation(reference.generation)):

@@ -23,7 +23,7 @@ from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
-from pipeline.evaluation.retention import FactsByNight, backward_transfer, retention_asks, retention_row
+from pipeline.evaluation.retention import Row, backward_transfer, retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
 from pipeline.stages.earlier import adapter_before, earlier_facts, retention_before
@@ -90,7 +90,10 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         notes = [*suite.notes, *plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
         if not config.fresh:
-            figures |= _over_nights(run, config, answers, earlier, int(inputs["persist_store"].metrics["night"]))
+            night = int(inputs["persist_store"].metrics["night"])
+            tonight = {fact.id: night for fact in suite.taught}  # one that the gate refused stands in no store
+            nights = tonight | {row.episode_id: row.night for row in episodes}
+            figures |= _over_nights(run, config, retention_row(answers, nights), night)
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
             figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
@@ -151,11 +154,9 @@ def _examine(
     return answers, drifted, notes, _preferences(base, post, suite, progress)
 
 
-def _over_nights(
-    run: RunFolder, config: ConsolidationConfig, answers: pa.Table, earlier: FactsByNight, night: int
-) -> dict[str, object]:
+def _over_nights(run: RunFolder, config: ConsolidationConfig, row: Row, night: int) -> dict[str, object]:
     """The retention matrix up to this night, and what it says about learning backwards."""
-    matrix = retention_before(run, config) | {str(night): retention_row(answers, earlier, night)}
+    matrix = retention_before(run, config) | {str(night): row}
     transfer = backward_transfer(matrix)
     return {"retention": matrix} | ({} if transfer is None else {"backward_transfer": transfer})
 
