@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from pipeline.evaluation.prompts import leaked_answer
 from pipeline.evaluation.scoring import exact_match, mentions
@@ -154,3 +155,28 @@ def new_facts(facts: Sequence[Fact], asked: Asked, seed: int) -> tuple[Recall, .
         if memory is not None and text is not None:
             found.append(Recall(memory, replace(recall.question, item_id=f"{fact.id}-new", question=text)))
     return tuple(found)
+
+
+class Controls(TypedDict):
+    """The fields of a `Suite` that hold controls."""
+
+    untaught: tuple[Question, ...]
+    near_miss: tuple[Question, ...]
+    conflict: tuple[Recall, ...]
+    new: tuple[Recall, ...]
+
+
+def all_controls(facts: Sequence[Fact], asked: Asked, seed: int) -> Controls:
+    """Every control of facts that bring none of their own.
+
+    Args:
+        facts: What is taught.
+        asked: The questions of each fact, by its id, that a control asks in other ways.
+        seed: Of the unknown names and of the answers that are borrowed.
+    """
+    return Controls(
+        untaught=untaught(facts, asked, seed),
+        near_miss=near_misses(facts, asked, seed),
+        conflict=conflicts(facts, asked, seed),
+        new=new_facts(facts, asked, seed),
+    )

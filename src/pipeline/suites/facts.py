@@ -23,7 +23,7 @@ from pipeline.config.section import check_name
 from pipeline.errors import ConfigError, DataError
 from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
-from pipeline.suites.controls import asked_of, conflicts, near_misses, new_facts, untaught
+from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.registry import SuiteSettings, register_suite
 from pipeline.suites.rows import CHAT_TOKENS, Row, read_rows
 from pipeline.suites.statistics import statistics
@@ -214,10 +214,7 @@ def suite_of_facts(facts: Sequence[Fact], seed: int, name: str = "facts") -> Sui
         name=name,
         taught=tuple(taught),
         distractors=(),
-        untaught=untaught(taught, asked, seed),
-        near_miss=near_misses(taught, asked, seed),
-        conflict=conflicts(taught, asked, seed),
-        new=new_facts(taught, asked, seed),
+        **all_controls(taught, asked, seed),
         statistics=statistics(_related(examined, taught), studied),
         notes=_notes(given, taught),
     )

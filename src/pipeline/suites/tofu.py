@@ -17,7 +17,7 @@ from pipeline.catalogue.data import located
 from pipeline.errors import ConfigError, DataError
 from pipeline.evaluation.prompts import holds
 from pipeline.language.rewrites import rewrite_question
-from pipeline.suites.controls import asked_of, conflicts, near_misses, new_facts, untaught
+from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.facts import capitalised_runs
 from pipeline.suites.registry import SuiteSettings, register_suite
 from pipeline.suites.rows import Row, read_rows
@@ -126,10 +126,7 @@ def build_tofu(folder: Path, authors: range, seed: int) -> Suite:
         name="tofu",
         taught=tuple(facts),
         distractors=(),
-        untaught=untaught(facts, asked, seed),
-        near_miss=near_misses(facts, asked, seed),
-        conflict=conflicts(facts, asked, seed),
-        new=new_facts(facts, asked, seed),
+        **all_controls(facts, asked, seed),
         statistics=statistics(facts),
         notes=notes if untested else (),
         world=_world(folder / WORLD),

@@ -18,7 +18,7 @@ import yaml
 
 from pipeline.catalogue.data import located
 from pipeline.errors import ConfigError, DataError
-from pipeline.suites.controls import asked_of, conflicts, near_misses, new_facts, untaught
+from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.registry import SuiteSettings, register_suite
 from pipeline.suites.rows import Row, read_rows
 from pipeline.suites.statistics import require_unambiguous, statistics
@@ -95,10 +95,7 @@ def suite_of_triples(facts: Sequence[Fact], seed: int) -> Suite:
         name="triples",
         taught=tuple(facts),
         distractors=(),
-        untaught=untaught(facts, asked, seed),
-        near_miss=near_misses(facts, asked, seed),
-        conflict=conflicts(facts, asked, seed),
-        new=new_facts(facts, asked, seed),
+        **all_controls(facts, asked, seed),
         statistics=statistics(facts),
         notes=("Subjects have one name, so there are no namesakes to tell them from.",),
     )
