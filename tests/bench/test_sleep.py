@@ -90,7 +90,7 @@ def test_the_tables_compare_time_to_quality_and_work() -> None:
     quality = quality_table(found, CONFIG.model_copy(update={"quality": 0.95}))
     assert quality["slow"]["ours is faster by"] == 4.0
     assert (quality["never"]["steps"], quality["never"]["ours is faster by"]) == ("> 18", "")
-    work = work_table(found, CONFIG, tokens=50.0, limit=10**10)
+    work = work_table(found, tokens=200.0, limit=10**10)
     assert work["ours"]["tokens/s"] == 200.0 and work["ours"]["share of limit"] == 0.1
     assert [row["peak memory (GiB)"] for row in work.values()] == [1.0, 2.0, 2.0]
 

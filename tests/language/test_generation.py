@@ -121,7 +121,7 @@ def test_counterparts_take_their_share_of_the_memory(tiny: LanguageModel, monkey
         generate(tiny, ["abcd"] * 4, max_new_tokens=2, against=against, contrast=1.0, progress=sizes.append)
         return sizes
 
-    monkeypatch.setattr(generation, "CACHED_TOKENS", 4 * (len(tokens_of(tiny, "abcd")) + 2))
+    monkeypatch.setitem(generation.CACHED_TOKENS, "cpu", 4 * (len(tokens_of(tiny, "abcd")) + 2))
     assert batches(None) == [4] and batches(["abcd"] * 4) == [2, 2]
     assert batches(["abcd" * 20] * 4) == [1, 1, 1, 1]
 

@@ -57,11 +57,12 @@ def one_by_one(lm: LanguageModel, hidden: torch.Tensor, packing: Packing, first:
 
 @pytest.mark.parametrize("first", [0, 3, 4])
 @pytest.mark.parametrize("narrow", [False, True])
-def test_it_equals_the_library_row_by_row(tiny: LanguageModel, first: int, narrow: bool) -> None:
+@pytest.mark.parametrize("flat", [False, True])
+def test_it_equals_the_library_row_by_row(tiny: LanguageModel, first: int, narrow: bool, flat: bool) -> None:
     packing = Packing(BLOCKS, CPU)
     width = tiny.model.config.hidden_size
     hidden = torch.randn(packing.tokens, width, generator=torch.Generator().manual_seed(1)).requires_grad_(True)
-    found = packed_layers(tiny.model, hidden, first, 4, packing, narrow=narrow)
+    found = packed_layers(tiny.model, hidden, first, 4, packing.flat if flat else packing, narrow=narrow)
     expected = one_by_one(tiny, hidden, packing, first)
     if narrow:
         expected = expected[packing.asked]

@@ -67,7 +67,7 @@ def plain_peft(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBenc
     with tempfile.TemporaryDirectory() as folder, _quiet():
         trainer = Trainer(
             adapted,
-            TrainingArguments(folder, **_arguments(lm, config)),
+            TrainingArguments(folder, **_arguments(lm, len(rows), config)),
             data_collator=DataCollatorForSeq2Seq(lm.tokenizer, padding=True),
             train_dataset=data,
             optimizers=_optimiser(lm, len(rows), config),
@@ -98,7 +98,7 @@ def sft_trainer(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBen
         )
         with tempfile.TemporaryDirectory() as folder:
             arguments = SFTConfig(
-                folder, completion_only_loss=True, gradient_checkpointing=False, **_arguments(lm, config)
+                folder, completion_only_loss=True, gradient_checkpointing=False, **_arguments(lm, len(rows), config)
             )
             trainer = SFTTrainer(
                 adapted,
@@ -126,12 +126,12 @@ def _tokens(lm: LanguageModel, rows: Sequence[TrainingRow]) -> list[tuple[list[i
     return [(prompt, target) for prompt, target in tokenised]
 
 
-def _arguments(lm: LanguageModel, config: SleepBenchConfig) -> dict[str, Any]:
+def _arguments(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> dict[str, Any]:
     """The night's settings in the words of transformers."""
     import torch
 
     return {
-        "per_device_train_batch_size": config.lora.batch_size,
+        "per_device_train_batch_size": config.lora.rows_per_step(rows),
         "num_train_epochs": config.lora.epochs,
         "learning_rate": config.lora.learning_rate,
         "max_grad_norm": config.lora.clip,
@@ -154,7 +154,7 @@ def _optimiser(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> tuple[
     from pipeline.language.curriculum import schedule
 
     lora = config.lora
-    steps = -(-rows // lora.batch_size) * lora.epochs
+    steps = -(-rows // lora.rows_per_step(rows)) * lora.epochs
     optimiser = torch.optim.AdamW(
         trainable(lm.model).values(), lora.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
     )

@@ -69,15 +69,16 @@ def sleep(settings: Sequence[str]) -> Figures:
     found = dict(zip(names, in_turns(contend, [(name, config) for name in names]), strict=True))
     after, _ = in_own_process(conditions, config)
     limit = max(before.limit, after.limit)
+    size, length = config.lora.rows_per_step(before.rows), before.tokens / before.rows
     return {
         "machine": before.place,
         "rows": before.rows,
-        "rows a step": config.lora.batch_size,
-        "tokens a row": before.tokens / before.rows,
+        "rows a step": size,
+        "tokens a row": length,
         "limit (TFLOP/s)": limit / 1e12,
         **missing,
         f"to EM {config.quality:g} on trained questions": quality_table(found, config),
-        "work and memory": work_table(found, config, before.tokens / before.rows, limit),
+        "work and memory": work_table(found, size * length, limit),
     }
 
 
@@ -162,22 +163,19 @@ def quality_table(found: Mapping[str, tuple[Course, int]], config: SleepBenchCon
     return rows
 
 
-def work_table(
-    found: Mapping[str, tuple[Course, int]], config: SleepBenchConfig, tokens: float, limit: float
-) -> dict[str, dict[str, Figure]]:
+def work_table(found: Mapping[str, tuple[Course, int]], tokens: float, limit: float) -> dict[str, dict[str, Figure]]:
     """How fast each program's steps were, and what they cost.
 
     Args:
         found: Every program's course, and the highest resident memory of its process in bytes.
-        config: Of the comparison.
-        tokens: Of a row, on average.
+        tokens: Of a step, on average.
         limit: Operations a second that a large product reaches.
     """
     rows: dict[str, dict[str, Figure]] = {}
     for name, (course, memory) in found.items():
         rate = course.steps / course.seconds if course.seconds else 0.0
         rows[name] = {
-            "tokens/s": rate * config.lora.batch_size * tokens,
+            "tokens/s": rate * tokens,
             "step (s)": course.seconds / max(course.steps, 1),
             "GFLOP a step": course.products / 1e9,
             "share of limit": course.products * rate / limit,

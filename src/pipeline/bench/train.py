@@ -36,13 +36,14 @@ def train(settings: Sequence[str]) -> Figures:
     start = time.perf_counter()
     ours = _night_step(lm, rows, config)
     prepared = time.perf_counter() - start
-    plain = _plain_step(lm, rows, config.lora.batch_size)
+    size = config.lora.rows_per_step(0)
+    plain = _plain_step(lm, rows, size)
     ours(0), plain(0)  # warm up
     pairs = [(_timed(ours, i), _timed(plain, i)) for i in range(1, STEPS + 1)]
-    tokens = _tokens(lm, rows[: config.lora.batch_size])
+    tokens = _tokens(lm, rows[:size])
     night, peft = (statistics.median(column) for column in zip(*pairs, strict=True))
     return {
-        "rows per step": config.lora.batch_size,
+        "rows per step": size,
         "frozen layers, once a night (s)": prepared,
         "night step (s)": night,
         "plain PEFT step (s)": peft,
@@ -81,7 +82,7 @@ def _night_step(lm: LanguageModel, rows: Sequence[TrainingRow], config: Consolid
     run_lower(lm, encoded)
 
     def step(index: int) -> None:
-        size = config.lora.batch_size
+        size = config.lora.rows_per_step(0)
         batch = [encoded.rows[(index * size + i) % len(encoded.rows)] for i in range(size)]
         with fused_lora(lm.model):
             accumulate_gradients(lm, encoded, batch, config.lora)

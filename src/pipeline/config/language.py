@@ -8,6 +8,8 @@ from pydantic import Field
 
 from pipeline.config.section import Section
 
+SMALLEST_STEP = 4  # rows; with fewer, AdamW's estimates of a gradient's size are noise
+
 
 class ModelConfig(Section):
     """Which language model learns, and where it runs."""
@@ -87,15 +89,22 @@ class LoraConfig(Section):
     evenness: float = Field(
         0.05, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
     )
-    batch_size: int = Field(4, ge=1, description="learned rows per step")
+    batch_size: int | None = Field(
+        None, ge=1, description="learned rows per step; null divides a pass into epoch_steps, of at least 4 rows each"
+    )
+    epoch_steps: int = Field(
+        50, ge=1, description="steps a pass: more facts make larger steps, since each step's noise moves what is known"
+    )
     contrast_ratio: float = Field(
         1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
     short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.0625, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.1875, ge=0, description="dreamt passages per learned row in a step")
-    memory_batch: int = Field(16, ge=1, description="memory-ON prompts that are trained together: they share a prefix")
-    memory_every: int = Field(8, ge=1, description="steps from one batch of memory-ON prompts to the next")
+    memory_ratio: float = Field(0.5, ge=0, description="memory-ON prompts per learned row")
+    memory_every: int = Field(
+        8, ge=1, description="steps from one batch of memory-ON prompts to the next: they share a prefix"
+    )
     margin: float = Field(
         2.0,
         ge=0,
@@ -119,3 +128,7 @@ class LoraConfig(Section):
     patience: int = Field(2, ge=1, description="passes in a row at or above stop_at before the last, cooling one")
     checkpoint_steps: int = Field(20, ge=1, description="steps between checkpoints, from which a killed night resumes")
     clip: float = Field(1.0, gt=0, description="gradient norm limit")
+
+    def rows_per_step(self, learned: int) -> int:
+        """Learned rows of a step where a pass has ``learned`` of them."""
+        return self.batch_size or max(SMALLEST_STEP, -(-learned // self.epoch_steps))

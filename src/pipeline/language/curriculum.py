@@ -89,7 +89,8 @@ class Curriculum:
         self._tonight = [fact for fact in self._questions if fact not in known]
         self.questions_per_epoch, self.known_per_epoch = self._budgets()
         learned = self.questions_per_epoch + self.known_per_epoch + len(self._statements)
-        self.steps_per_epoch = -(-learned // config.batch_size)
+        self.batch_size = config.rows_per_step(learned)
+        self.steps_per_epoch = -(-learned // self.batch_size)
 
     def _budgets(self) -> tuple[int, int]:
         """Questions a pass about tonight's facts, and about earlier ones; a night without news is all rehearsal."""
@@ -113,7 +114,7 @@ class Curriculum:
             learned += [rows[(start + i) % len(rows)] for i in range(count)]
             standing.asked[fact] = start + count
         learned = [learned[i] for i in generator.permutation(len(learned))]
-        size, first = self.config.batch_size, number * self.steps_per_epoch
+        size, first = self.batch_size, number * self.steps_per_epoch
         steps = [learned[i : i + size] for i in range(0, len(learned), size)]
         return [step + self._beside(step, first + index, standing, generator) for index, step in enumerate(steps)]
 
@@ -136,9 +137,10 @@ class Curriculum:
             ("text", config.text_ratio),
         )
         for kind, ratio in ratios:
-            rows += self._turn(kind, config.batch_size * ratio, step)
+            rows += self._turn(kind, self.batch_size * ratio, step)
         if step % config.memory_every == config.memory_every // 2:
-            rows += self._turn("memory", config.memory_batch, step // config.memory_every)
+            prompts = self.batch_size * config.memory_ratio * config.memory_every
+            rows += self._turn("memory", prompts, step // config.memory_every)
         return rows
 
     def _turn(self, kind: Kind, rate: float, turn: int) -> list[EncodedRow]:

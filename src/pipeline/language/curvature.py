@@ -20,6 +20,7 @@ from torch import Tensor
 
 from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.language.adapter import adapted_layers
+from pipeline.language.captured import record
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, thinned, upper_logits
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
@@ -75,13 +76,27 @@ class CurvatureAnchor:
                 self._groups[key] = (moments[name].inputs.to(lm.dtype), [])
             self._groups[key][1].append(_Term(a, b, module.scaling[adapter] ** 2, moments[name].outputs.to(lm.dtype)))
 
+        self._on_gpu = lm.device.type == "cuda"
+        self._recorded: dict[float, tuple[Any, Tensor]] = {}  # graph and form, by weight
+
     @torch.no_grad()
     def add_gradients(self, weight: float) -> float:
         """Add ``weight`` times the form's gradient to that of every A and B, and return the form: nats per row.
 
         It has to be the gradient at the present weights: in the form's steep directions an older one overshoots.
         """
-        total = 0.0
+        if not self._groups:
+            return 0.0
+        if not self._on_gpu:
+            return float(self._add(weight))
+        if weight not in self._recorded:
+            self._recorded[weight] = record(lambda: self._add(weight), lambda: self._add(0.0))
+        graph, form = self._recorded[weight]
+        graph.replay()
+        return float(form)
+
+    def _add(self, weight: float) -> Tensor:
+        parts: list[Tensor] = []
         for inputs, terms in self._groups.values():
             products = _times(torch.cat([term.a for term in terms]), inputs)
             for term, a_inputs in zip(terms, torch.split(products, [len(term.a) for term in terms]), strict=True):
@@ -89,8 +104,8 @@ class CurvatureAnchor:
                 inner, outer = a_inputs @ term.a.t(), b_outputs @ term.b  # (r, r) both
                 _accumulate(term.a, outer @ a_inputs, weight * term.scale)
                 _accumulate(term.b, b_outputs.t() @ inner, weight * term.scale)
-                total += 0.5 * term.scale * float((inner * outer).sum())
-        return total
+                parts.append(0.5 * term.scale * (inner * outer).sum())
+        return torch.stack(parts).sum()
 
 
 def _accumulate(parameter: Tensor, gradient: Tensor, weight: float) -> None:

@@ -15,7 +15,9 @@ from pipeline.language.decoder import PREFIX_KEY, DecodingCache, PrefixCache, ca
 from pipeline.language.models import LanguageModel
 
 Progress = Callable[[int], None]
-CACHED_TOKENS = 24_000  # keys and values held for one batch: 1.1 GB of a 135M model in float32
+CACHED_TOKENS = {"cpu": 24_000, "cuda": 400_000}
+"""Keys and values held for one batch; 24,000 are 1.1 GB of a 135M model in float32."""
+BATCHES_ON_GPU = 8  # as many rows together: a token of few rows takes a GPU as long as one of many
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def generate(
         lm: The model, with or without an adapter.
         prompts: Rendered strings, special tokens included.
         max_new_tokens: Limit of new tokens per answer.
-        batch_size: Rows decoded together, at most; fewer where they are long (`CACHED_TOKENS`).
+        batch_size: Rows decoded together, at most; fewer where they are long (`CACHED_TOKENS`), more on a GPU.
         one_line: Also stop at the first line break (completion prompts).
         against: The counterpart of each prompt; None, or ``contrast`` 0, decodes the prompts alone.
         contrast: Weight c of the counterparts, at least 0.
@@ -99,6 +101,7 @@ def generate(
     for index, row in enumerate(rows):
         groups[tuple(row[:PREFIX_KEY])].append(index)
     stops = _stop_tokens(lm, one_line)
+    most = batch_size * (BATCHES_ON_GPU if lm.device.type == "cuda" else 1)
     draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
     choice = _Choice(contrast if counterparts else 0.0, temperature, draws)
     answers: dict[int, Generation] = {}
@@ -110,7 +113,7 @@ def generate(
             shared = common_prefix(every)
             prefix = _encode_prefix(lm, rows[members[0]][:shared])
             longest = max(len(row) for row in every) + max_new_tokens
-            together = min(batch_size, max(1, CACHED_TOKENS // (longest * len(copies))))
+            together = min(most, max(1, CACHED_TOKENS[lm.device.type] // (longest * len(copies))))
             for start in range(0, len(members), together):
                 batch = members[start : start + together]
                 own = [copy[i][shared:] for copy in copies for i in batch]

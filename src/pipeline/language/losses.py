@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches, 
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import GENERAL, UNTAUGHT
 
-MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}  # tokens per backward pass: a whole step, unless it is a large one
+MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 8192}  # tokens per backward pass: a whole step, unless it is a large one
 
 
 def soft_target_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -54,9 +54,13 @@ class _HeadLogProbs(torch.autograd.Function):
 
 def head_log_probs(lm: LanguageModel, encoded: EncodedRows, batch: Batch, ids: Tensor) -> Tensor:
     """(M, k) float32 log-probabilities in nats of the tokens ``ids`` (M, k) at the target positions."""
-    hidden = lm.model.model.norm(upper_hidden(lm, encoded, batch))
+    return log_probs_of(lm, upper_hidden(lm, encoded, batch), ids)
+
+
+def log_probs_of(lm: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
+    """The same from (M, width) ``hidden``, the last layer's output before the final norm."""
     head: Any = _HeadLogProbs.apply
-    found: Tensor = head(hidden, lm.model.lm_head.weight, ids)
+    found: Tensor = head(lm.model.model.norm(hidden), lm.model.lm_head.weight, ids)
     return found
 
 
@@ -75,7 +79,7 @@ class StepLoss:
     by_row: dict[str, float]
 
 
-def likelihood(surprise: Tensor, margin: float) -> Tensor:
+def likelihood(surprise: Tensor, margin: Tensor | float) -> Tensor:
     """−log p of a token that has to come, as if its logit were lower by ``margin``, from its true −log p; nats.
 
     What is right by less than the margin goes on being learned (additive margin softmax, Wang et al. 2018).
@@ -83,7 +87,7 @@ def likelihood(surprise: Tensor, margin: float) -> Tensor:
     return softplus(margin - _log_odds(surprise))
 
 
-def unlikelihood(surprise: Tensor, margin: float) -> Tensor:
+def unlikelihood(surprise: Tensor, margin: Tensor | float) -> Tensor:
     """−log(1 − p) of a token that must not come (Welleck et al. 2020), as if its logit were higher by ``margin``."""
     return softplus(margin + _log_odds(surprise))
 
@@ -94,42 +98,63 @@ def _log_odds(surprise: Tensor) -> Tensor:
     return -surprise - torch.log(-torch.expm1(-surprise))
 
 
-def batch_losses(
-    lm: LanguageModel, encoded: EncodedRows, batch: Batch, margin: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """(4,) sums: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation.
+SUMS = 4
+"""Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation."""
 
-    The second value holds each learned row's own mean cross-entropy.
+
+@dataclass(frozen=True)
+class Objective:
+    """What every target position of a batch (M of them) adds to which sum.
+
+    Attributes:
+        ids: (M, 1 + k) the target token, then the teacher's most likely tokens.
+        teacher: (M, k) the teacher's log-probabilities of those, nats.
+        margin: (M,) logits taken from the target, or added where it must not come; 0 but for first tokens.
+        weights: (SUMS, M) of the position in each sum.
     """
-    lengths = [len(row.targets) for row in batch.rows]
-    teacher_ids, teacher = _teacher(batch)
-    log_probs = head_log_probs(lm, encoded, batch, torch.cat([batch.targets[:, None], teacher_ids], dim=1))
-    cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], teacher)
-    sums = [cross.new_zeros(()) for _ in range(4)]
-    by_row: dict[str, Tensor] = {}
-    for row, own, soft in zip(batch.rows, torch.split(cross, lengths), torch.split(divergence, lengths), strict=True):
-        if row.row.kind not in UNTAUGHT:
-            first = likelihood(own[0], margin if row.row.kind == "question" else 0.0)
-            sums[0] = sums[0] + first + own[1:].sum()
-            by_row[row.row.row_id] = own.detach().mean()
-        if row.row.kind == "namesake":
-            sums[1] = sums[1] + unlikelihood(own[0], margin)
-        if row.row.top_ids:
-            which = soft_loss_of(row)
-            sums[which] = sums[which] + soft.mean()
-    return torch.stack(sums), by_row
+
+    ids: Tensor
+    teacher: Tensor
+    margin: Tensor
+    weights: Tensor
 
 
-def _teacher(batch: Batch) -> tuple[Tensor, Tensor]:
-    """(M, k) tokens and log-probabilities of the soft targets; rows without any repeat their target, k at least 1."""
-    width = max((len(row.row.top_ids[0]) for row in batch.rows if row.row.top_ids), default=1)
+def objective(batch: Batch, margin: float, width: int) -> Objective:
+    """What a batch minimises; ``width`` is k, which all rows with soft targets have."""
     ids: list[Sequence[int]] = []
     values: list[Sequence[float]] = []
+    margins: list[float] = []
+    weights: list[list[float]] = [[] for _ in range(SUMS)]
     for row in batch.rows:
-        ids += row.row.top_ids or [[token] * width for token in row.targets]
-        values += row.row.top_log_probs or [[0.0] * width for _ in row.targets]
+        size, kind = len(row.targets), row.row.kind
+        known = row.row.top_ids or [[token] * width for token in row.targets]
+        ids += [[token, *top] for token, top in zip(row.targets, known, strict=True)]
+        values += row.row.top_log_probs or [[0.0] * width] * size
+        margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
+        weights[0] += [float(kind not in UNTAUGHT)] * size
+        weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
+        for which in (2, 3):
+            weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
     device = batch.targets.device
-    return torch.tensor(ids, device=device), torch.tensor(values, device=device)
+    return Objective(
+        torch.tensor(ids, device=device),
+        torch.tensor(values, device=device),
+        torch.tensor(margins, device=device),
+        torch.tensor(weights, device=device),
+    )
+
+
+def teacher_width(rows: Sequence[EncodedRow]) -> int:
+    """Most tokens that a teacher's soft target holds, at least 1."""
+    return max((len(row.row.top_ids[0]) for row in rows if row.row.top_ids), default=1)
+
+
+def weighted_sums(log_probs: Tensor, goal: Objective) -> tuple[Tensor, Tensor]:
+    """The (SUMS,) sums of a batch, and the (M,) cross-entropy of every position; ``log_probs`` is (M, 1 + k)."""
+    cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], goal.teacher)
+    wanted = torch.where(goal.margin > 0, likelihood(cross, goal.margin), cross)
+    parts = torch.stack([wanted, unlikelihood(cross, goal.margin), divergence, divergence])
+    return (goal.weights * parts).sum(1), cross.detach()
 
 
 def soft_loss_of(row: EncodedRow) -> int:
@@ -137,23 +162,50 @@ def soft_loss_of(row: EncodedRow) -> int:
     return 2 if row.row.kind in GENERAL else 3
 
 
+class Backward(Protocol):
+    """Adds the gradient of ``scale`` (SUMS,) times a batch's sums; returns those sums and every cross-entropy."""
+
+    def __call__(self, batch: Batch, margin: float, scale: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class PlainBackward:
+    """Forward and backward as they come; a `Backward`."""
+
+    def __init__(self, lm: LanguageModel, encoded: EncodedRows) -> None:
+        self.lm, self.encoded = lm, encoded
+
+    def __call__(self, batch: Batch, margin: float, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Backward`."""
+        goal = objective(batch, margin, teacher_width(batch.rows))
+        sums, cross = weighted_sums(head_log_probs(self.lm, self.encoded, batch, goal.ids), goal)
+        (scale * sums).sum().backward()  # type: ignore[no-untyped-call]
+        return sums.detach(), cross
+
+
 def accumulate_gradients(
-    lm: LanguageModel, encoded: EncodedRows, rows: list[EncodedRow], config: LoraConfig
+    lm: LanguageModel,
+    encoded: EncodedRows,
+    rows: list[EncodedRow],
+    config: LoraConfig,
+    backward: Backward | None = None,
 ) -> StepLoss:
     """Backward over the micro-batches of one step."""
+    backward = backward or PlainBackward(lm, encoded)
     tokens = sum(len(r.targets) for r in rows if r.row.kind not in UNTAUGHT)
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
     soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in (2, 3)]
-    scale = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
+    means = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
     weights = torch.tensor([1.0, config.unlikelihood, config.anchor_weight, config.distil_weight], device=lm.device)
-    parts = torch.zeros(4, device=lm.device)
-    by_row: dict[str, Tensor] = {}
+    parts = torch.zeros(SUMS, device=lm.device)
+    by_row: dict[str, float] = {}
     for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
-        sums, own = batch_losses(lm, encoded, collate(encoded, members), config.margin)
-        losses = sums * scale
-        (weights * losses).sum().backward()  # type: ignore[no-untyped-call]
-        parts += losses.detach()
-        by_row |= own
-    cross, namesake, general, distil = parts.tolist()
-    own_losses = {name: float(loss) for name, loss in by_row.items()}
-    return StepLoss(float((weights * parts).sum()), cross, namesake, general, distil, own_losses)
+        batch = collate(encoded, members)
+        sums, cross = backward(batch, config.margin, weights * means)
+        parts += means * sums
+        values = iter(cross.tolist())
+        for row in batch.rows:
+            own = [next(values) for _ in row.targets]
+            if row.row.kind not in UNTAUGHT:
+                by_row[row.row.row_id] = sum(own) / len(own)
+    cross_entropy, namesake, general, distil = parts.tolist()
+    return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, by_row)

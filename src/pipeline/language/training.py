@@ -22,7 +22,7 @@ from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.fused import fused_lora
-from pipeline.language.losses import MICRO_BATCH_TOKENS, accumulate_gradients, head_log_probs
+from pipeline.language.losses import MICRO_BATCH_TOKENS, Backward, PlainBackward, accumulate_gradients, head_log_probs
 from pipeline.language.models import LanguageModel
 
 
@@ -102,6 +102,7 @@ class Trainer:
         self.optimiser = torch.optim.AdamW(
             self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
         )
+        self.backward = self._backward()
         self.curriculum = Curriculum(encoded, config, seed, known)
         self.probes: dict[str, list[EncodedRow]] = defaultdict(list)
         for row in encoded.rows:
@@ -114,6 +115,16 @@ class Trainer:
         self.records: list[Step] = []
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
+
+    def _backward(self) -> Backward:
+        """On a GPU recorded once for every size of batch; gradients then stay where they are."""
+        if self.lm.device.type != "cuda":
+            return PlainBackward(self.lm, self.encoded)
+        from pipeline.language.captured import CapturedBackward
+
+        for parameter in self.parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        return CapturedBackward(self.lm, self.encoded)
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
         """Train to the end, or for one cooling pass more once the probe questions passed ``patience`` times in a row.
@@ -173,11 +184,11 @@ class Trainer:
             rate *= 1 - 0.9 * (index + 1) / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config)
+        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config, self.backward)
         curvature = self.anchor.add_gradients(self.config.curvature_weight) if self.anchor else 0.0
         norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimiser.zero_grad(set_to_none=self.lm.device.type != "cuda")
         for row in rows:
             if row.row.kind == "question":
                 self.losses.setdefault(row.row.episode_id, []).append(loss.by_row[row.row.row_id])
@@ -234,7 +245,7 @@ class Trainer:
                     with torch.no_grad():
                         parameter.copy_(file.get_tensor(f"parameter/{name}"))
                     self.optimiser.state[parameter] = {
-                        "step": torch.tensor(float(len(self.records))),
+                        "step": torch.tensor(float(len(self.records)), device=parameter.device),
                         "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
                         "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
                     }
