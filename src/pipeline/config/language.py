@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipeline.config.section import Section
 
-SMALLEST_STEP = 4  # rows; with fewer, AdamW's estimates of a gradient's size are noise
+SMALLEST_STEP, LARGEST_STEP = 4, 16  # rows: fewer are noise, of more there are too few steps to learn in
 
 
 class ModelConfig(Section):
@@ -90,7 +90,7 @@ class LoraConfig(Section):
         0.05, gt=0, description="nats added to each fact's recent loss before passes are shared out; large is equal"
     )
     batch_size: int | None = Field(
-        None, ge=1, description="learned rows per step; null divides a pass into epoch_steps, of at least 4 rows each"
+        None, ge=1, description="learned rows per step; null divides a pass into epoch_steps, of 4 to 16 rows each"
     )
     epoch_steps: int = Field(
         50, ge=1, description="steps a pass: more facts make larger steps, since each step's noise moves what is known"
@@ -131,4 +131,4 @@ class LoraConfig(Section):
 
     def rows_per_step(self, learned: int) -> int:
         """Learned rows of a step where a pass has ``learned`` of them."""
-        return self.batch_size or max(SMALLEST_STEP, -(-learned // self.epoch_steps))
+        return self.batch_size or min(LARGEST_STEP, max(SMALLEST_STEP, -(-learned // self.epoch_steps)))
