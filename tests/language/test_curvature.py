@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -66,6 +67,35 @@ def test_its_gradients_are_those_of_the_form(
     assert {m.dim() for both in moments.values() for m in (both.inputs, both.outputs)} == (
         {2} if widest == 4096 else {1, 2}
     )
+
+
+def steep_in_one_direction(size: int, generator: torch.Generator) -> torch.Tensor:
+    """(size, size) with one large eigenvalue and, as real inputs have, many that are smaller than its rounding."""
+    steep = torch.nn.functional.normalize(torch.randn(size, generator=generator), dim=0)
+    return 1000 * torch.outer(steep, steep) + 0.001 * torch.eye(size)
+
+
+def test_rounding_makes_no_direction_in_which_the_form_falls(own_tiny: LanguageModel) -> None:
+    """In bf16, a C aᵀ along flat directions of C can be negative; a long night finds them, and is dragged away."""
+    attach(own_tiny, CONFIG, seed=3)
+    generator, modules = torch.Generator().manual_seed(1), adapted_layers(own_tiny.model)
+    shared: dict[str, torch.Tensor] = {}
+    moments, naive = {}, []
+    for name, module in modules.items():
+        a, b = module.lora_A["default"].weight, module.lora_B["default"].weight
+        inputs = shared.setdefault(curvature.input_of(name), steep_in_one_direction(a.shape[1], generator))
+        moments[name] = Moments(inputs, steep_in_one_direction(len(b), generator))
+        flat = torch.linalg.eigh(inputs).eigenvectors[:, :-1]
+        with torch.no_grad():
+            a.copy_(torch.randn(len(a), flat.shape[1], generator=generator) @ flat.t())
+            naive.append(float(((a.bfloat16() @ inputs.bfloat16()).float() @ a.t()).diag().min()))
+    assert min(naive) < 0
+    anchor = CurvatureAnchor(replace(own_tiny, dtype=torch.bfloat16), moments)
+    for module in modules.values():  # one matrix at a time, so that none hides another
+        for other in modules.values():
+            torch.nn.init.zeros_(other.lora_B["default"].weight)
+        torch.nn.init.ones_(module.lora_B["default"].weight)
+        assert anchor.add_gradients(1.0) >= 0
 
 
 def kl_to_base(lm: LanguageModel, encoded: EncodedRows, base: list[torch.Tensor]) -> float:

@@ -4,6 +4,9 @@ To second order, KL(base || base + ΔW) on a row is ½ Σ tr(ΔWᵀ G ΔW C) ove
 information is taken as the Kronecker product of C, the second moment of its inputs, and G, that of the gradients at its
 outputs for labels that the base itself draws (K-FAC, Martens & Grosse 2015; against forgetting, Ritter et al. 2018).
 Both are estimated once a night. Rehearsed rows say where the base has gone; this says in which directions it would.
+
+C and G are kept as roots R, with R Rᵀ the moment. Rounded to bf16, a moment itself has directions of negative curvature
+among its flat ones, and a long night finds them: there the anchor drags the adapter away. Rounded roots have none.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ class Moments:
 
 @dataclass(frozen=True)
 class _Term:
-    """One adapted matrix: A (r, in), B (out, r), the squared scale of its update, and the moment of its outputs."""
+    """One adapted matrix: A (r, in), B (out, r), its update's squared scale, the root of its outputs' moment."""
 
     a: Tensor
     b: Tensor
@@ -57,7 +60,7 @@ class _Term:
 
 
 class CurvatureAnchor:
-    """The quadratic form of a night; its large products run in the model's number format.
+    """The quadratic form of a night, never negative; its large products run in the model's number format.
 
     Args:
         lm: The base with its adapter attached.
@@ -67,14 +70,15 @@ class CurvatureAnchor:
     def __init__(self, lm: LanguageModel, moments: Mapping[str, Moments]) -> None:
         self._groups: dict[
             str, tuple[Tensor, list[_Term]]
-        ] = {}  # moment of a shared input, and the matrices that read it
+        ] = {}  # root of a shared input's moment, and the matrices that read it
         for name, module in adapted_layers(lm.model).items() if moments else ():
             (adapter,) = module.active_adapters
             a, b = module.lora_A[adapter].weight, module.lora_B[adapter].weight
             key = input_of(name)
             if key not in self._groups:
-                self._groups[key] = (moments[name].inputs.to(lm.dtype), [])
-            self._groups[key][1].append(_Term(a, b, module.scaling[adapter] ** 2, moments[name].outputs.to(lm.dtype)))
+                self._groups[key] = (_root(moments[name].inputs).to(lm.dtype), [])
+            outputs = _root(moments[name].outputs).to(lm.dtype)
+            self._groups[key][1].append(_Term(a, b, module.scaling[adapter] ** 2, outputs))
 
         self._on_gpu = lm.device.type == "cuda"
         self._recorded: dict[float, tuple[Any, Tensor]] = {}  # graph and form, by weight
@@ -98,13 +102,17 @@ class CurvatureAnchor:
     def _add(self, weight: float) -> Tensor:
         parts: list[Tensor] = []
         for inputs, terms in self._groups.values():
-            products = _times(torch.cat([term.a for term in terms]), inputs)
-            for term, a_inputs in zip(terms, torch.split(products, [len(term.a) for term in terms]), strict=True):
-                b_outputs = _times(term.b.t(), term.outputs)
-                inner, outer = a_inputs @ term.a.t(), b_outputs @ term.b  # (r, r) both
-                _accumulate(term.a, outer @ a_inputs, weight * term.scale)
-                _accumulate(term.b, b_outputs.t() @ inner, weight * term.scale)
+            rooted = torch.split(_times(torch.cat([t.a for t in terms]), inputs), [len(t.a) for t in terms])
+            steep: list[Tensor] = []
+            for term, a_root in zip(terms, rooted, strict=True):
+                b_root = _times(term.b.t(), term.outputs)
+                inner, outer = a_root @ a_root.t(), b_root @ b_root.t()  # (r, r) both
+                steep.append(weight * term.scale * outer @ a_root)
+                _accumulate(term.b, _times(inner @ b_root, _flipped(term.outputs)).t(), weight * term.scale)
                 parts.append(0.5 * term.scale * (inner * outer).sum())
+            gradients = _times(torch.cat(steep), _flipped(inputs))
+            for term, gradient in zip(terms, torch.split(gradients, [len(t.a) for t in terms]), strict=True):
+                _accumulate(term.a, gradient, 1.0)
         return torch.stack(parts).sum()
 
 
@@ -112,9 +120,22 @@ def _accumulate(parameter: Tensor, gradient: Tensor, weight: float) -> None:
     parameter.grad = weight * gradient if parameter.grad is None else parameter.grad.add_(gradient, alpha=weight)
 
 
-def _times(rows: Tensor, moment: Tensor) -> Tensor:
-    rounded = rows.to(moment.dtype)
-    return (rounded @ moment if moment.dim() == 2 else rounded * moment).to(rows.dtype)
+def _times(rows: Tensor, root: Tensor) -> Tensor:
+    rounded = rows.to(root.dtype)
+    return (rounded @ root if root.dim() == 2 else rounded * root).to(rows.dtype)
+
+
+def _flipped(root: Tensor) -> Tensor:
+    return root.t() if root.dim() == 2 else root
+
+
+def _root(moment: Tensor) -> Tensor:
+    """R with R Rᵀ = moment, float32; element by element where only the diagonal is kept."""
+    if moment.dim() == 1:
+        return moment.clamp_min(0).sqrt()
+    values, vectors = torch.linalg.eigh(moment)
+    root: Tensor = vectors * values.clamp_min(0).sqrt()
+    return root
 
 
 def general_moments(lm: LanguageModel, encoded: EncodedRows, seed: int, every: int = 1) -> dict[str, Moments]:
