@@ -1,7 +1,7 @@
 """``engram bench sleep``: the night's training against a plain PEFT loop on transformers' Trainer and TRL's SFTTrainer.
 
 engram bench sleep                                                  # 12 facts, six questions each: minutes on two cores
-engram bench sleep --set model.device=cuda --set facts=50 --set lora.batch_size=32
+engram bench sleep --set model.device=cuda --set facts=200 --set lora.batch_size=32
 
 Equal for all: the model and its number format, the adapter (matrices, layers, rank, first values), the rows and their
 tokens, rows a step, passes, AdamW, learning rate and its schedule, gradient clipping, and the loss (cross-entropy on
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from pipeline.bench.course import Course
+from pipeline.bench.course import Course, examiner
 from pipeline.bench.isolation import Pause, in_own_process, in_turns
 from pipeline.bench.programs import PROGRAMS
 from pipeline.bench.registry import Figure, Figures, register_benchmark
@@ -87,7 +87,9 @@ def contend(name: str, config: SleepBenchConfig, pause: Pause) -> Course:
     from pipeline.language.models import load_model
 
     lm = load_model(config.model)
-    return PROGRAMS[name](lm, rows_of(lm, config), config, pause)
+    rows = rows_of(lm, config)
+    examiner(lm, rows, config)()  # libraries start up, which is nobody's training
+    return PROGRAMS[name](lm, rows, config, pause)
 
 
 @dataclass(frozen=True)
