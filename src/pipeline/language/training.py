@@ -21,9 +21,12 @@ from pipeline.language.adapter import trainable
 from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
+from pipeline.language.flat import FlatParameters
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, Backward, PlainBackward, accumulate_gradients, head_log_probs
 from pipeline.language.models import LanguageModel
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, by its own names
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,9 @@ class Trainer:
         self.anchor = anchor
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
         self.parameters = trainable(lm.model)
+        self.flat = FlatParameters(self.parameters)
         self.optimiser = torch.optim.AdamW(
-            self.parameters.values(), config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
+            [self.flat.vector], config.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
         )
         self.backward = self._backward()
         self.curriculum = Curriculum(encoded, config, seed, known)
@@ -117,13 +121,11 @@ class Trainer:
             self._restore(checkpoint)
 
     def _backward(self) -> Backward:
-        """On a GPU recorded once for every size of batch; gradients then stay where they are."""
+        """On a GPU recorded once for every size of batch."""
         if self.lm.device.type != "cuda":
             return PlainBackward(self.lm, self.encoded)
         from pipeline.language.captured import CapturedBackward
 
-        for parameter in self.parameters.values():
-            parameter.grad = torch.zeros_like(parameter)
         return CapturedBackward(self.lm, self.encoded)
 
     def run(self, on_step: Callable[[Step], None] | None = None) -> list[Step]:
@@ -186,9 +188,9 @@ class Trainer:
             group["lr"] = rate
         loss = accumulate_gradients(self.lm, self.encoded, rows, self.config, self.backward)
         curvature = self.anchor.add_gradients(self.config.curvature_weight) if self.anchor else 0.0
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.config.clip)
+        norm = torch.nn.utils.clip_grad_norm_([self.flat.vector], self.config.clip)
         self.optimiser.step()
-        self.optimiser.zero_grad(set_to_none=self.lm.device.type != "cuda")
+        self.optimiser.zero_grad(set_to_none=False)  # they are views
         for row in rows:
             if row.row.kind == "question":
                 self.losses.setdefault(row.row.episode_id, []).append(loss.by_row[row.row.row_id])
@@ -223,11 +225,11 @@ class Trainer:
 
     def _save(self, path: Path) -> None:
         """Write parameters, optimiser moments and records as one safetensors file, atomically."""
-        tensors = {}
-        for name, parameter in self.parameters.items():
-            tensors[f"parameter/{name}"] = parameter.detach().cpu().contiguous()
-            for key in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{key}/{name}"] = self.optimiser.state[parameter][key].cpu().contiguous()
+        tensors: dict[str, torch.Tensor] = {}
+        moments = self.optimiser.state[self.flat.vector]
+        vectors = {"parameter": self.flat.vector.detach(), **{key: moments[key] for key in MOMENTS}}
+        for key, vector in vectors.items():
+            tensors |= {f"{key}/{name}": part.cpu().clone() for name, part in self.flat.views(vector).items()}
         progress = {
             "records": [asdict(s) for s in self.records],
             "standing": asdict(self.standing),
@@ -241,13 +243,14 @@ class Trainer:
                 progress = json.loads(file.metadata()["progress"])
                 self.records = [Step(**record) for record in progress["records"]]
                 self.standing, self.losses = Standing(**progress["standing"]), progress["losses"]
-                for name, parameter in self.parameters.items():
-                    with torch.no_grad():
-                        parameter.copy_(file.get_tensor(f"parameter/{name}"))
-                    self.optimiser.state[parameter] = {
-                        "step": torch.tensor(float(len(self.records)), device=parameter.device),
-                        "exp_avg": file.get_tensor(f"exp_avg/{name}").to(parameter.device),
-                        "exp_avg_sq": file.get_tensor(f"exp_avg_sq/{name}").to(parameter.device),
-                    }
+                flat = self.flat.vector
+                moments = {key: torch.zeros_like(flat, requires_grad=False) for key in MOMENTS}
+                for key, vector in {"parameter": flat.detach(), **moments}.items():
+                    for name, part in self.flat.views(vector).items():
+                        part.copy_(file.get_tensor(f"{key}/{name}"))
+                self.optimiser.state[flat] = {
+                    "step": torch.tensor(float(len(self.records)), device=flat.device),
+                    **moments,
+                }
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise ArtifactError(f"{path}: not a checkpoint of this night ({error}); delete it to train anew") from error
