@@ -11,8 +11,10 @@ import pytest
 
 from pipeline.artifacts import GenerationStore, list_runs, load, read_json, read_table, stage_results
 from pipeline.artifacts.digests import digest_file
+from pipeline.artifacts.redaction import Redaction
 from pipeline.errors import StoreError
 from pipeline.evaluation.answers import SCHEMA_NAME
+from pipeline.evaluation.arms import Ask
 from pipeline.report.build import load_report
 from pipeline.sessions import erasing
 from pipeline.sessions.forgetting import forget
@@ -21,6 +23,7 @@ from pipeline.stages.memory import session_facts
 from pipeline.stages.night import configure
 from pipeline.stages.pending import pending_path, read_pending
 from pipeline.stages.suite_files import read_suite
+from tests.evaluation.examples import Reply, scripted
 from tests.stages.nights import ScriptedNight
 
 NAMES = ("Mona Hale", "Olaf Reed", "Ines Boyd", "Kurt Lang")
@@ -113,9 +116,7 @@ def test_no_byte_is_left_and_everything_still_opens(taught: ScriptedNight, artif
     assert "Olaf Reed" in report.read_text()
 
 
-def test_the_pending_file_is_private_and_holds_what_the_night_needs(
-    taught: ScriptedNight, artifact_root: Path
-) -> None:
+def test_the_pending_file_is_private_and_holds_what_the_night_needs(taught: ScriptedNight, artifact_root: Path) -> None:
     told = forget("default", "f0", artifact_root)
     assert told.pending.stat().st_mode & 0o777 == 0o600
     (item,) = read_pending(artifact_root, "default")
@@ -128,21 +129,21 @@ def test_the_pending_file_is_private_and_holds_what_the_night_needs(
 def test_a_killed_command_is_finished_by_the_next_one(
     taught: ScriptedNight, artifact_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = erasing.redact_file, 0
+    real, left = erasing.redact_file, 0
 
     class Killed(BaseException):
         pass
 
-    def counted(path: Path, rules: object) -> bool:
-        nonlocal calls
-        calls += 1
-        if calls == stop:
+    def counted(path: Path, rules: Redaction) -> bool:
+        nonlocal left
+        left -= 1
+        if not left:
             raise Killed
-        return real(path, rules)  # type: ignore[arg-type]
+        return real(path, rules)
 
     monkeypatch.setattr(erasing, "redact_file", counted)
     for stop in (2, 9, 14, 17, 23, 31, 44, 60):
-        calls = 0
+        left = stop
         with pytest.raises(Killed):
             forget("default", "f0", artifact_root)
         assert read_pending(artifact_root, "default")[0].erasing is not None
@@ -172,3 +173,44 @@ def test_what_is_taught_again_is_not_unlearned(taught: ScriptedNight, artifact_r
     forget("default", "f0", artifact_root)
     teach_file(tmp_path / "mine" / "facts.jsonl", "default", configure("consolidation/facts", ()))
     assert not pending_path(artifact_root, "default").exists()
+
+
+def unlearned(ask: Ask) -> Reply:
+    """A night that keeps its neighbours and answers about the forgotten as the base does."""
+    return Reply(f"The {ask.question.answer}.") if ask.arm.startswith("forget_kept") else scripted(ask)
+
+
+def remembers(ask: Ask) -> Reply:
+    """A night that unlearned nothing."""
+    return Reply(ask.question.answer) if ask.arm == "forget_post" else unlearned(ask)
+
+
+def test_the_night_that_unlearned_it_reports_figures_and_deletes_the_pending_file(
+    taught: ScriptedNight, artifact_root: Path
+) -> None:
+    forget("default", "f0", artifact_root)
+    taught.answer_with(unlearned)
+    run = taught.run(target="consolidation/nightly")  # nothing is new: forgetting alone is reason enough
+    told = load_report(run.path)
+    assert told.forget is not None and told.forget.n == 1 and told.forget.questions > 9
+    assert (told.forget.target, told.forget.prior, told.forget.reversed) == (0.0, 0.0, 0.0)
+    assert (told.forget.neighbours, told.forget.refusals, told.forget.auroc) == (0.0, 0.0, 0.5)
+    verdicts = {guard.name: guard.passed for guard in told.guards}
+    assert verdicts["forget"] and verdicts["forget.neighbours"] and told.promoted
+    assert "## Forgotten" in (run.path / "report.md").read_text()
+    assert holding(artifact_root, *SECRETS) == set()
+    assert load_report(taught.run(target="consolidation/nightly").path).forget is None
+
+
+def test_a_night_that_still_knows_it_fails_and_keeps_the_pending_file(
+    taught: ScriptedNight, artifact_root: Path
+) -> None:
+    forget("default", "f0", artifact_root)
+    taught.answer_with(remembers)
+    told = load_report(taught.run(target="consolidation/nightly").path)
+    assert [guard.name for guard in told.guards if not guard.passed] == ["forget"] and not told.promoted
+    assert told.forget is not None and told.forget.target == 1.0 and told.forget.seen_target == 1.0
+    assert holding(artifact_root, *SECRETS) == {"memory/default/forgetting.json"}
+    taught.answer_with(unlearned)
+    assert load_report(taught.run(target="consolidation/nightly").path).promoted
+    assert holding(artifact_root, *SECRETS) == set()

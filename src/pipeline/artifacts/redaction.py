@@ -154,4 +154,3 @@ def tells(path: Path, rules: Redaction) -> bool:
             table = file.read()
         return rules.table(table) is not table
     return path.suffix in TEXT_FILES and rules.found_in(path.read_bytes().decode(errors="replace"))
-

@@ -67,7 +67,9 @@ def forget(session: str, item: str, root: Path) -> Outcome:
         ServiceError: MLflow cannot be reached; what is done stays done.
     """
     check_name(session, "session")
-    with pending_lock(root, session) if pending_path(root, session).parent.is_dir() else _nothing(session, item):
+    if not pending_path(root, session).parent.is_dir():
+        raise StoreError(f"session {session!r} has no memory, so there is no {item!r} to forget")
+    with pending_lock(root, session):
         refuse_running(run for run, _ in runs_of_session(root, session))
         pending = list(read_pending(root, session))
         known = next((entry for entry in pending if entry.id == item), None)
@@ -94,10 +96,6 @@ def forget(session: str, item: str, root: Path) -> Outcome:
         return Outcome(item, erased, source, pending_path(root, session), repeated, tuple(left))
 
 
-def _nothing(session: str, item: str) -> object:
-    raise StoreError(f"session {session!r} has no memory, so there is no {item!r} to forget; see engram teach --help")
-
-
 def _unknown(root: Path, session: str, item: str, kinds: Sequence[str]) -> StoreError:
     ids = [row.episode_id for kind in kinds for row in _store(root, session, kind).episodes.rows]
     shown = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "") if ids else "nothing"
@@ -110,9 +108,7 @@ def _store(root: Path, session: str, kind: str) -> EpisodicStore:
     newest = generations.current()
     assert newest is not None
     code = newest.metadata["code"]
-    config = StoreConfig(
-        expansion=code["expansion"], active=code["active"], projection_seed=code["projection_seed"]
-    )
+    config = StoreConfig(expansion=code["expansion"], active=code["active"], projection_seed=code["projection_seed"])
     return load(generations, session, config, EncoderIdentity(**newest.metadata["encoder"]), kind)
 
 

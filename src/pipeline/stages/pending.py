@@ -119,9 +119,7 @@ class PendingLock(FileLock):
 
     def __enter__(self) -> PendingLock:
         if not self.held and not self.acquire():
-            raise StoreError(
-                f"{self.path}: process {self.holder()} is changing what this session forgets; wait for it"
-            )
+            raise StoreError(f"{self.path}: process {self.holder()} is changing what this session forgets; wait for it")
         return self
 
     def __exit__(self, *_: object) -> None:

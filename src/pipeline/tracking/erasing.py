@@ -71,9 +71,8 @@ def _others(client: MlflowClient, run_id: str, folder: str | None = None) -> lis
         if entry.is_dir:
             found += _others(client, run_id, entry.path)
         elif entry.path not in REPLACED and Path(entry.path).suffix in TEXT_FILES | {".parquet"}:
-            if Path(entry.path).parts[0] != "adapter":  # the registry compares it with its digest
-                found.append(entry.path)
-    return found
+            found.append(entry.path)
+    return [path for path in found if Path(path).parts[0] != "adapter"]  # the registry compares it with its digest
 
 
 def _renew_tags(client: MlflowClient, run_id: str, tags: dict[str, str], run: RunFolder, rules: Redaction) -> None:
