@@ -24,6 +24,7 @@ COMMANDS = (
     "repeat",
     "teach",
     "ask",
+    "forget",
     "report",
     "compare",
     "export",

@@ -11,15 +11,19 @@ from numpy.typing import NDArray
 
 from pipeline.artifacts import RunFolder, StageResult, write_bytes, write_json
 from pipeline.config import ConsolidationConfig
-from pipeline.evaluation.answers import SCHEMA_NAME
+from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
 from pipeline.evaluation.arms import Ask
+from pipeline.evaluation.forgetting import begun, forget_asks, forget_figures
 from pipeline.evaluation.metrics import summarise
+from pipeline.evaluation.prompts import render
 from pipeline.progress import Progress
+from pipeline.stages.earlier import neighbours_of
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.order import STEPS_SCHEMA
+from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
-from tests.evaluation.examples import Reply, examine, scripted
+from tests.evaluation.examples import Reply, closed_book_prompt, examine, memory_prompt, scripted
 
 DRIFT = {"kl_base": 0.01, "kl_by_domain": {"prose": 0.01}, "ppl_ratio": 1.0, "ppl_by_domain": {}, "tokens": 600}
 StageFunction = Callable[[RunFolder, ConsolidationConfig, dict[str, StageResult], Progress], StageResult]
@@ -70,8 +74,16 @@ def evaluate_with(answer: Callable[[Ask], Reply]) -> StageFunction:
                 return stage.result
             suite = read_suite(inputs["teach"].path)
             _, _, answers = examine(suite, answer)
+            figures = summarise(answers, suite, DRIFT, resamples=50)
+            if forgotten := forgotten_of_night(run.root, config, inputs["persist_store"]):
+                near = neighbours_of(run, inputs["persist_store"], forgotten)
+                backwards = [question for item in forgotten for question in item.reversed]
+                asks = forget_asks([item.as_fact() for item in forgotten], backwards, near, True)
+                prompts = render(asks, lambda q: begun(closed_book_prompt(q), q), memory_prompt)
+                told = score_answers(asks, prompts, [answer(ask) for ask in asks])
+                figures["forget"] = forget_figures(told, len(forgotten), {"auroc": 0.5})
             stage.write_table("answers", answers, SCHEMA_NAME)
-            stage.write_json("metrics.json", summarise(answers, suite, DRIFT, resamples=50))
+            stage.write_json("metrics.json", figures)
             usage = {fact.id: 2.0 for fact in suite.taught}
             write_feedback(stage, usage, {fact.id: True for fact in suite.taught})
             stage.metrics = {"retrieval": {"requests": 40, "hits": 39}}

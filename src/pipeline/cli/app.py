@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import benchmarks, memory, nights, repeats, reports, resources, services
+from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, services
 from pipeline.cli.failures import Guarded
 
 QUIET = {
@@ -40,6 +40,7 @@ app.command("run")(nights.run)
 app.command("repeat")(repeats.repeat)
 app.command("teach")(memory.teach)
 app.command("ask")(memory.ask)
+app.command("forget")(forgetting.forget)
 app.command("report")(reports.report)
 app.command("compare")(reports.compare)
 app.command("export")(reports.export)

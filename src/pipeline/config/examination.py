@@ -53,6 +53,9 @@ class GuardsConfig(Section):
     retention_min: float = Field(
         -0.05, description="smallest change of probe EM on facts of earlier nights; continuing nights"
     )
+    forget_max: float = Field(
+        0.05, ge=0, le=1, description="EM of forgotten answers above the base's at most; nights that forget"
+    )
     replay_min: int = Field(1, ge=0, description="fewest replayed samples; 0 means that sleep trained on nothing")
 
 

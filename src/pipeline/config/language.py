@@ -48,6 +48,9 @@ class DistilConfig(Section):
     known_namesakes: float = Field(
         1.0, ge=0, description="variants per train question, on average, about a namesake of such a fact's subject"
     )
+    forget_forms: int = Field(
+        18, ge=1, description="forms of a forgotten fact, asides and system prompts included, trained to the base's say"
+    )
     short: int = Field(400, ge=0, description="short general questions, answered as the base does")
     long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
     dreams: int = Field(
@@ -120,6 +123,10 @@ class LoraConfig(Section):
     )
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"
+    )
+    forget_ratio: float = Field(0.5, ge=0, description="rows about what is to be forgotten per learned row in a step")
+    forget_weight: float = Field(
+        1.0, ge=0, description="weight of KL(base || student) on questions about what is to be forgotten"
     )
     distil_weight: float = Field(
         0.3, ge=0, description="weight of the memory-ON teacher's KL where the teacher is right"

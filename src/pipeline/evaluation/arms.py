@@ -60,6 +60,12 @@ ARMS: Mapping[str, Arm] = {
     "earlier_heldout": Arm("post", False, "after, facts of earlier nights, test forms"),
     "earlier_probe": Arm("post", False, "after, facts of earlier nights, probe forms"),
     "earlier_probe_before": Arm("previous", False, "the adapter before, facts of earlier nights, probe forms"),
+    "forget_pre": Arm("untouched", False, "before, what was forgotten, every form"),
+    "forget_post": Arm("post", False, "after, what was forgotten, every form (low is good)"),
+    "forget_reversed_pre": Arm("untouched", False, "before, whom the forgotten was about"),
+    "forget_reversed": Arm("post", False, "after, whom the forgotten was about (low is good)"),
+    "forget_kept": Arm("post", False, "after, what is most like the forgotten"),
+    "forget_kept_before": Arm("previous", False, "the adapter before, what is most like the forgotten"),
     "world_pre": Arm("base", False, "before, facts of the world"),
     "world_post": Arm("post", False, "after, facts of the world"),
     "unseen_pre": Arm("base", False, "before, what follows from taught facts together"),
@@ -73,6 +79,15 @@ ARMS: Mapping[str, Arm] = {
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 EARLIER_ARMS = ("earlier_heldout", "earlier_probe", "earlier_probe_before")
+FORGET_ARMS = (
+    "forget_pre",
+    "forget_post",
+    "forget_reversed_pre",
+    "forget_reversed",
+    "forget_kept",
+    "forget_kept_before",
+)
+"""Answered and counted, and never written; ``untouched`` is the base, whose answers are not kept either."""
 WORLD_ARMS = ("world_pre", "world_post")
 GENERAL_ARMS = (*SANITY_ARMS, *WORLD_ARMS)
 """Arms about what nobody taught: not closed book, and reported as one comparison each."""

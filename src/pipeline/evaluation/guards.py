@@ -31,7 +31,7 @@ class Verdict(TypedDict):
     passed: bool
 
 
-_OVER_NIGHTS = ("kl_previous", "retention")
+_OVER_NIGHTS = ("kl_previous", "retention", "forget", "forget_neighbours")
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class GuardFigures:
         replay_samples: Samples that replay drew this night.
         kl_previous: KL(previous champion || post), worst domain, nats a token; None for a night that began anew.
         retention: earlier_probe EM minus earlier_probe_before EM; None where there are no earlier facts.
+        forget: EM of forgotten answers minus the base's; None for a night that forgets nothing.
+        forget_neighbours: Change of EM of what is most like the forgotten.
     """
 
     uplift: float | None
@@ -63,6 +65,8 @@ class GuardFigures:
     replay_samples: float | None
     kl_previous: float | None = None
     retention: float | None = None
+    forget: float | None = None
+    forget_neighbours: float | None = None
 
     def to_dict(self) -> dict[str, float | None]:
         """The figures by name, for ``metrics.json``; those of continuing nights only where there are any."""
@@ -76,6 +80,7 @@ def guard_figures(
     drift: Mapping[str, object] | None,
     retrieval_requests: int,
     replay_samples: int,
+    forget: Mapping[str, object] | None = None,
 ) -> GuardFigures:
     """Compute the figures from rows whose split is not ``test``.
 
@@ -85,6 +90,7 @@ def guard_figures(
         drift: As `pipeline.evaluation.drift.drift` returns it.
         retrieval_requests: Counted by the store.
         replay_samples: Counted by ``replay_sample``.
+        forget: As `pipeline.evaluation.forgetting.forget_figures` returns it, of which test forms do not count.
     """
     seen = answers.filter(pc.field("split") != "test")
     sanity = sanity_summary(seen)
@@ -101,6 +107,8 @@ def guard_figures(
         replay_samples=float(replay_samples),
         kl_previous=_number(drift, "kl_previous"),
         retention=_minus(mean_em(seen, "earlier_probe"), mean_em(seen, "earlier_probe_before")),
+        forget=_minus(_number(forget, "seen_target"), _number(forget, "seen_prior")),
+        forget_neighbours=_number(forget, "neighbours"),
     )
 
 
@@ -117,7 +125,7 @@ _AT_LEAST: Callable[[float, float], bool] = operator.ge
 _AT_MOST: Callable[[float, float], bool] = operator.le
 _ROUNDING = 1e-9  # .95 - .97 is -.0200…018: a figure on the threshold passes
 
-AT_MOST = ("drift.kl_base", "drift.ppl_ratio", "drift.kl_previous", "takeover", "refusal_rate")
+AT_MOST = ("drift.kl_base", "drift.ppl_ratio", "drift.kl_previous", "takeover", "refusal_rate", "forget")
 """Guards whose figure must not be above the threshold; all others must not be below it."""
 
 
@@ -137,6 +145,8 @@ def verdicts(figures: GuardFigures, config: GuardsConfig) -> list[Verdict]:
     over_nights = [
         ("drift.kl_previous", figures.kl_previous, config.kl_previous_max),
         ("retention", figures.retention, config.retention_min),
+        ("forget", figures.forget, config.forget_max),
+        ("forget.neighbours", figures.forget_neighbours, config.retention_min),
     ]
     rules += [rule for rule in over_nights if rule[1] is not None]
     return [_verdict(name, value, float(threshold)) for name, value, threshold in rules]

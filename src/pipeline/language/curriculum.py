@@ -91,6 +91,13 @@ class Curriculum:
         learned = self.questions_per_epoch + self.known_per_epoch + len(self._statements)
         self.batch_size = config.rows_per_step(learned)
         self.steps_per_epoch = -(-learned // self.batch_size)
+        self.forget_rate = self._forget_rate()
+
+    def _forget_rate(self) -> float:
+        """Rows a step about what is to be forgotten; of each item as many a pass as a learned fact has."""
+        items = {row.row.episode_id for row in self._pools["forget"]}
+        least = self.config.forms_per_epoch * len(items) / max(1, self.steps_per_epoch)
+        return max(self.batch_size * self.config.forget_ratio, least) if items else 0.0
 
     def _budgets(self) -> tuple[int, int]:
         """Questions a pass about tonight's facts, and about earlier ones; a night without news is all rehearsal."""
@@ -138,6 +145,7 @@ class Curriculum:
         )
         for kind, ratio in ratios:
             rows += self._turn(kind, self.batch_size * ratio, step)
+        rows += self._turn("forget", self.forget_rate, step)
         if step % config.memory_every == config.memory_every // 2:
             prompts = self.batch_size * config.memory_ratio * config.memory_every
             rows += self._turn("memory", prompts, step // config.memory_every)

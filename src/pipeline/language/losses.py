@@ -98,8 +98,10 @@ def _log_odds(surprise: Tensor) -> Tensor:
     return -surprise - torch.log(-torch.expm1(-surprise))
 
 
-SUMS = 4
-"""Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation."""
+SUMS = 5
+"""Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation, of
+what is to be forgotten."""
+_SOFT = (2, 3, 4)  # sums of soft targets
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
         weights[0] += [float(kind not in UNTAUGHT)] * size
         weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
-        for which in (2, 3):
+        for which in _SOFT:
             weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
     device = batch.targets.device
     return Objective(
@@ -153,13 +155,13 @@ def weighted_sums(log_probs: Tensor, goal: Objective) -> tuple[Tensor, Tensor]:
     """The (SUMS,) sums of a batch, and the (M,) cross-entropy of every position; ``log_probs`` is (M, 1 + k)."""
     cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], goal.teacher)
     wanted = torch.where(goal.margin > 0, likelihood(cross, goal.margin), cross)
-    parts = torch.stack([wanted, unlikelihood(cross, goal.margin), divergence, divergence])
+    parts = torch.stack([wanted, unlikelihood(cross, goal.margin), divergence, divergence, divergence])
     return (goal.weights * parts).sum(1), cross.detach()
 
 
 def soft_loss_of(row: EncodedRow) -> int:
-    """Which sum the soft targets of a row belong to: 2 general rehearsal, 3 distillation."""
-    return 2 if row.row.kind in GENERAL else 3
+    """Which sum the soft targets of a row belong to: 2 general rehearsal, 3 distillation, 4 forgetting."""
+    return 2 if row.row.kind in GENERAL else 4 if row.row.kind == "forget" else 3
 
 
 class Backward(Protocol):
@@ -193,9 +195,10 @@ def accumulate_gradients(
     backward = backward or PlainBackward(lm, encoded)
     tokens = sum(len(r.targets) for r in rows if r.row.kind not in UNTAUGHT)
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
-    soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in (2, 3)]
+    soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in _SOFT]
     means = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
-    weights = torch.tensor([1.0, config.unlikelihood, config.anchor_weight, config.distil_weight], device=lm.device)
+    terms = [1.0, config.unlikelihood, config.anchor_weight, config.distil_weight, config.forget_weight]
+    weights = torch.tensor(terms, device=lm.device)
     parts = torch.zeros(SUMS, device=lm.device)
     by_row: dict[str, float] = {}
     for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
@@ -207,5 +210,5 @@ def accumulate_gradients(
             own = [next(values) for _ in row.targets]
             if row.row.kind not in UNTAUGHT:
                 by_row[row.row.row_id] = sum(own) / len(own)
-    cross_entropy, namesake, general, distil = parts.tolist()
+    cross_entropy, namesake, general, distil, _ = parts.tolist()
     return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, by_row)

@@ -8,10 +8,10 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["question", "statement", "memory", "namesake", "short", "long", "text"]
+Kind = Literal["question", "statement", "memory", "namesake", "short", "long", "text", "forget"]
 LEARNED: tuple[Kind, ...] = ("question", "statement", "memory")  # cross-entropy on the target
 GENERAL: tuple[Kind, ...] = ("short", "long", "text")  # about everything else
-UNTAUGHT: tuple[Kind, ...] = ("namesake", *GENERAL)  # rows that teach no answer
+UNTAUGHT: tuple[Kind, ...] = ("namesake", *GENERAL, "forget")  # rows that teach no answer
 
 SCHEMA = pa.schema(
     [

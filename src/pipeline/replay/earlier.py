@@ -6,7 +6,7 @@ nights are in the weights already; the policy says which of them to rehearse.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -52,6 +52,25 @@ def sample_night(
     drawn = drawn.set_column(drawn.schema.get_field_index("order"), "order", order)
     both = {name: metrics[name] + about[name] for name in ("samples", "distinct")}
     return _marked(drawn, old.num_rows), metrics | both | {"known": about}
+
+
+def with_neighbours(drawn: pa.Table, stores: Mapping[str, pa.Table], names: Collection[str]) -> pa.Table:
+    """The night's replay and, behind it, what is most like a forgotten fact, so that it is not forgotten with it.
+
+    Args:
+        drawn: Schema ``replay/2``.
+        stores: Rows by kind, as of `sample_night`.
+        names: Ids of the neighbours; what was drawn, or is not to be replayed, is left out.
+    """
+    have = set(drawn.column("episode_id").to_pylist())
+    wanted = {name for name in names if name not in have}
+    added: list[dict[str, Any]] = []
+    for kind, rows in stores.items():
+        for row in rows.filter(pc.field("consolidate")).select(["episode_id", "session"]).to_pylist():
+            if row["episode_id"] in wanted:
+                order = drawn.num_rows + len(added)
+                added.append({**row, "kind": kind, "weight": 1.0, "cycle": 0, "order": order, "known": True})
+    return pa.concat_tables([drawn, pa.Table.from_pylist(added, schema=drawn.schema)]) if added else drawn
 
 
 def _first_policy(policy: str) -> str:

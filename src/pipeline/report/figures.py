@@ -204,6 +204,23 @@ def _long_answer_rows(report: Report) -> list[tuple[str, str]]:
     return rows
 
 
+def forget_table(report: Report) -> Table:
+    """What was unlearned, after the night and by the base; no rows for a night that forgets nothing."""
+    told = report.forget
+    if told is None:
+        return Table("Forgotten", (), ())
+    rows = (
+        ("EM of the forgotten answers", number(told.target), number(told.prior)),
+        ("the same, trained and probe forms", number(told.seen_target), number(told.seen_prior)),
+        ("EM of its subject, asked in reverse", number(told.reversed), number(told.reversed_prior)),
+        ("AUROC against never-seen answers", number(told.auroc), number(told.auroc_prior)),
+        ("change of refusals", number(told.refusals), NOT_MEASURED),
+        ("change of the neighbours' EM", number(told.neighbours), NOT_MEASURED),
+        ("items; questions asked of each model", number(told.n), number(told.questions)),
+    )
+    return Table("Forgotten", ("figure", "after", "base"), rows)
+
+
 def stages_table(report: RunReport) -> Table:
     """Where each stage ran and how long it took."""
     rows = [(stage, report.workers.get(stage, NOT_MEASURED), duration(s)) for stage, s in report.timings.items()]

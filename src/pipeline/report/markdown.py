@@ -12,6 +12,7 @@ from pipeline.report.figures import (
     Table,
     arms_table,
     duration,
+    forget_table,
     forms_table,
     guards_table,
     headline,
@@ -77,7 +78,7 @@ def markdown(
     return render_markdown(
         report,
         headline(report),
-        (arms_table(report),),
+        (arms_table(report), forget_table(report)),
         (forms_table(report), other_table(report), stages_table(report)),
         plots,
         sample,

@@ -213,6 +213,26 @@ TELEMETRY = (
 )
 
 
+class Forget(Part):
+    """What a night unlearned; figures alone, the text stands nowhere. EM is of every form, prefixed ones included.
+
+    ``seen_target`` and ``seen_prior`` leave out test forms; the guard reads those two.
+    """
+
+    target: Share
+    prior: Share  # the base, same questions
+    seen_target: Share
+    seen_prior: Share
+    reversed: Share | None = None  # EM of the subject, asked with the answer
+    reversed_prior: Share | None = None
+    neighbours: float | None = None  # change of EM of the facts most like it, from the adapter before
+    auroc: Share | None = None  # of the forgotten answer's log-probability against never-seen answers; .5 is ideal
+    auroc_prior: Share | None = None  # the base's
+    refusals: float | None = None  # change of the share, against the base
+    n: int
+    questions: int
+
+
 class Report(RunReport):
     """A night: what was measured, what it cost, and whether it was promoted."""
 
@@ -226,6 +246,7 @@ class Report(RunReport):
     drift: Drift | None = None
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
+    forget: Forget | None = None
     relational: Relational | None = None
     rouge_l: Share | None = None  # of taught questions, after; LongAnswers has the rest
     paraphrase_preferred: Share | None = None
@@ -242,7 +263,7 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        for name in ("hallucination", "relational", "long_answers"):
+        for name in ("hallucination", "relational", "long_answers", "forget"):
             if name in plain:
                 plain[name] = present(plain[name])
         if "spatial" in plain:

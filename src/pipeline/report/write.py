@@ -14,7 +14,7 @@ from pipeline.artifacts import write_bytes, write_json
 from pipeline.report.base import RunReport
 from pipeline.report.exchanges import Key, chosen, failures, side_by_side
 from pipeline.report.markdown import markdown
-from pipeline.report.page import page
+from pipeline.report.page import PLOT_TITLES, page
 from pipeline.report.plots import NightTables, draw
 from pipeline.report.schema import Report
 
@@ -48,6 +48,34 @@ def write_report(
     plots = draw(report, tables or NightTables())
     text = markdown(report, sample, failed, n_failed, plots)
     return write_files(folder, report, text, page(report, plots, sample, failed, n_failed, config_text), plots)
+
+
+def rewrite_pages(
+    folder: Path, report: Report, answers: pa.Table, questions: Mapping[Key, str], config_text: str = ""
+) -> list[Path]:
+    """Write ``report.md`` and ``report.html`` anew from what is left of the answers; plots and figures stay.
+
+    Args:
+        folder: The run folder, with the plots of its report.
+        report: The figures that were reported.
+        answers: As of `write_report`.
+        questions: As of `write_report`.
+        config_text: As of `write_report`.
+
+    Raises:
+        ArtifactError: A file cannot be written.
+    """
+    exchanges = side_by_side(answers, questions)
+    sample, (failed, n_failed) = chosen(exchanges), failures(exchanges)
+    drawn = {path.stem: path.read_bytes() for path in (folder / "plots").glob("*.png")}
+    plots = {name: drawn[name] for name in (*PLOT_TITLES, *sorted(drawn)) if name in drawn}
+    texts = {
+        "report.md": markdown(report, sample, failed, n_failed, plots),
+        "report.html": page(report, plots, sample, failed, n_failed, config_text),
+    }
+    for name, text in texts.items():
+        write_bytes(folder / name, text.encode("utf-8", "replace"))
+    return [folder / name for name in texts]
 
 
 def write_files(folder: Path, report: RunReport, text: str, html: str, plots: Mapping[str, bytes]) -> list[Path]:

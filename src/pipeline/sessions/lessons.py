@@ -12,6 +12,7 @@ from pipeline.config import ConsolidationConfig, check_name
 from pipeline.errors import DataError
 from pipeline.reading import Reading, facts_of
 from pipeline.stages.memory import DEFAULT_SESSION, identity_of, merge_facts, publish_store, session_facts
+from pipeline.stages.pending import drop_pending
 from pipeline.stages.teach import judge_facts, model_surprise
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.gate import GateDecision, Surprise
@@ -104,4 +105,5 @@ def _teach(
         report = store.write(judged, enforce=config.gate.enforce)
         if report.written or report.replaced or generations.current(verify=False) is None:
             publish_store(store, generations, merge_facts(session_facts(generations), tuple(facts)))
+    drop_pending(config.root, session, report.written)  # what is taught again is not to be unlearned
     return Lesson(session, tuple(decisions), report, len(store), generations.folder)

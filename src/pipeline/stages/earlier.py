@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.artifacts import RunFolder, StageResult, list_runs, read_json, stage_results
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.retention import Row
 from pipeline.stages.memory import facts_of_generation, references_of, session_of
+from pipeline.stages.pending import Forgotten
 from pipeline.stores.episode import Episode
 from pipeline.suites.types import Fact
 
@@ -45,6 +46,15 @@ def earlier_facts(
             if fact.id in nights:
                 found[nights[fact.id]].append(fact)
     return dict(sorted(found.items()))
+
+
+def neighbours_of(run: RunFolder, stored: StageResult, forgotten: Sequence[Forgotten]) -> list[Fact]:
+    """Facts of the night's stores that are most like what it unlearns, and are to stay."""
+    wanted = {name for item in forgotten for name in item.neighbours}
+    if not wanted:
+        return []
+    generations = [reference.store(run).generation(reference.generation) for reference in references_of(stored)]
+    return [fact for generation in generations for fact in facts_of_generation(generation) if fact.id in wanted]
 
 
 def adapter_before(run: RunFolder, trained: StageResult) -> Path | None:

@@ -18,6 +18,7 @@ from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
 from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.drift import drift
+from pipeline.evaluation.forgetting import begun, forget_asks, forget_figures, without_forgotten
 from pipeline.evaluation.guards import guard_figures
 from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
@@ -26,10 +27,11 @@ from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.retention import Row, backward_transfer, retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
-from pipeline.stages.earlier import adapter_before, earlier_facts, retention_before
+from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, retention_before
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
 from pipeline.stages.memory import open_stores
+from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import replayed_fact
 from pipeline.stages.suite_files import read_suite, with_study
@@ -37,6 +39,7 @@ from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episode import Episode
 from pipeline.stores.retriever import StoreRetriever
 from pipeline.suites.drift_text import DRIFT_DOMAINS, load_drift
+from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.sanity import SanityQuestion, load_sanity
 from pipeline.suites.types import Fact, Question, Suite
 
@@ -82,10 +85,16 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         before = adapter_before(run, inputs["lora_train"])
         earlier = earlier_facts(run, inputs["persist_store"], episodes, [fact.id for fact in suite.taught])
         asks += retention_asks(earlier, config.evaluation.retention_forms, before is not None)
-        facts = [*suite.taught, *(fact for taught in earlier.values() for fact in taught)]
-        answers, drifted, notes, preferences = _examine(
-            stage.folder, config, inputs, asks, suite, facts, episodes, before, progress
+        forgotten = forgotten_of_night(run.root, config, inputs["persist_store"])
+        unlearned = [item.as_fact() for item in forgotten]
+        near = neighbours_of(run, inputs["persist_store"], forgotten)
+        asks += forget_asks(unlearned, [q for item in forgotten for q in item.reversed], near, before is not None)
+        facts = [*suite.taught, *near, *(fact for taught in earlier.values() for fact in taught)]
+        answers, drifted, notes, preferences, likely = _examine(
+            stage.folder, config, inputs, asks, suite, facts, episodes, before, unlearned, progress
         )
+        forget = forget_figures(answers, len(forgotten), likely) if forgotten else None
+        answers = without_forgotten(answers)
         stage.write_table("answers", answers, SCHEMA_NAME)
         notes = [*suite.notes, *plan.notes, *notes]
         figures = summarise(answers, suite, drifted, config.evaluation.bootstrap, config.seed, notes)
@@ -97,7 +106,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
             figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
-        guarded = guard_figures(answers, suite, drifted, retriever.requests, 1)
+        figures |= {} if forget is None else {"forget": forget}
+        guarded = guard_figures(answers, suite, drifted, retriever.requests, 1, forget)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
         write_feedback(stage, retrieval_usage(plan.asks), known)
@@ -132,16 +142,18 @@ def _examine(
     facts: Sequence[Fact],
     episodes: Sequence[Episode],
     before: Path | None,
+    forgotten: Sequence[Fact],
     progress: Progress,
-) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None]:
-    """Answers of every model, drift from base to adapted model, what readers must know, and likelihoods of choices."""
+) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None, dict[str, float]]:
+    """Answers of every model, drift from base to adapted model, notes, likelihoods of choices and of the forgotten."""
     from pipeline.language.adapter import load_adapter
+    from pipeline.language.forgetting import likelihoods
     from pipeline.language.models import load_for_evaluation
 
     progress.phase("loading the model")
     base = load_for_evaluation(config.model)
     post = load_adapter(base, inputs["lora_train"].path / "adapter")
-    models = {"base": base, "post": post}
+    models = {"base": base, "post": post} | ({"untouched": base} if forgotten else {})
     if before is not None:
         models["previous"] = load_adapter(base, before)
     for control in Plan(tuple(asks)).models:
@@ -151,7 +163,8 @@ def _examine(
             )
     answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
     drifted = _drift(base, post, models.get("previous"), config, progress)
-    return answers, drifted, notes, _preferences(base, post, suite, progress)
+    likely = likelihoods(base, post, forgotten, load_rehearsal().slots, config.seed) if forgotten else {}
+    return answers, drifted, notes, _preferences(base, post, suite, progress), likely
 
 
 def _over_nights(run: RunFolder, config: ConsolidationConfig, row: Row, night: int) -> dict[str, object]:
@@ -192,7 +205,7 @@ def _asked(
     from pipeline.language.prompts import closed_book_prompt, memory_prompt
 
     tokenizer = models["base"].tokenizer
-    prompts = render(asks, lambda question: closed_book_prompt(tokenizer, question), memory_prompt)
+    prompts = render(asks, lambda question: begun(closed_book_prompt(tokenizer, question), question), memory_prompt)
     blank = closed_book_prompt(tokenizer, Question("", "", "", "test", "", ""))
     check_closed_book(asks, prompts, {fact.id: fact for fact in taught}, boilerplate=blank)
     progress.phase(what, len(asks))

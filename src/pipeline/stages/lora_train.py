@@ -23,8 +23,11 @@ from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.sessions.champion import find_champion
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.order import STEPS_SCHEMA
+from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import TARGETS_SCHEMA, known_facts
+from pipeline.suites.rehearsal import load_rehearsal
+from pipeline.suites.types import Fact
 
 if TYPE_CHECKING:
     from pipeline.language.rows import TrainingRow
@@ -56,7 +59,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         start = previous.adapter if previous else None
         replay = read_table(inputs["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
         known = known_facts(replay)
-        trained, losses = train_adapter(rows, config, stage.folder, progress, lower, start, known)
+        forgotten = [item.as_fact() for item in forgotten_of_night(run.root, config, inputs["persist_store"])]
+        trained, losses = train_adapter(rows, config, stage.folder, progress, lower, start, known, forgotten)
         table = pa.Table.from_pylist([vars(step) for step in trained])
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.add(stage.folder / "adapter")
@@ -67,6 +71,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             **training_metrics(trained, stage.folder),
             "config_hash": config_hash(config, ["lora"]),
             "continues": previous.version if previous else None,
+            "forgotten": len(forgotten),
             "start": os.path.relpath(previous.adapter, run.root) if previous else None,
         }
     return stage.result
@@ -94,6 +99,7 @@ def train_adapter(
     lower: Path | None = None,
     start: Path | None = None,
     known: Collection[str] = (),
+    forgotten: Sequence[Fact] = (),
 ) -> tuple[list[Step], dict[str, float]]:
     """Train an adapter on ``rows`` and save it as ``folder/adapter``.
 
@@ -105,6 +111,7 @@ def train_adapter(
         lower: The frozen layers' output for these rows, if an earlier stage left it.
         start: Folder of the adapter that this night goes on from; None begins anew.
         known: Facts that earlier nights consolidated.
+        forgotten: What is to be unlearned. Its rows exist in memory alone.
 
     Returns:
         Every step, and the last loss of every fact, nats per answer token.
@@ -115,6 +122,7 @@ def train_adapter(
     from pipeline.language.adapter import attach, b_norm, go_on_from, save_adapter
     from pipeline.language.curvature import CurvatureAnchor, general_moments
     from pipeline.language.encoding import encode, run_lower
+    from pipeline.language.forgetting import extend, forget_rows
     from pipeline.language.initialisation import start_from_data
     from pipeline.language.lower_states import load_lower
     from pipeline.language.models import load_model
@@ -125,6 +133,7 @@ def train_adapter(
         raise TrainingError("the targets hold no trained question, statement or memory prompt: nothing to learn from")
     progress.phase("loading the model")
     lm = load_model(config.model)
+    unlearned = forget_rows(lm, forgotten, load_rehearsal(), config.distil, config.seed) if forgotten else []
     peft = attach(lm, config.lora, config.seed)
     encoded = encode(lm, rows, config.lora.first_layer)
     if lower is None or not load_lower(lm, encoded, lower):
@@ -132,6 +141,7 @@ def train_adapter(
         run_lower(lm, encoded, progress=progress.advance)
     progress.phase("finding where general text must not move")
     general = general_moments(lm, encoded, config.seed, config.lora.anchor_every)
+    extend(lm, encoded, unlearned)
     if start is not None:
         go_on_from(peft, start)
     elif config.lora.start == "distinctive":
@@ -147,13 +157,19 @@ def train_adapter(
         progress.note(f"loss {step.loss:.2f}")
 
     steps = trainer.run(on_step)
-    require_learning(steps, b_norm(lm.model))
+    news = any(row.kind == "question" and row.episode_id not in known for row in rows)
+    require_learning(steps, b_norm(lm.model), news or not unlearned)
     save_adapter(peft, folder / "adapter")
     return steps, trainer.standing.loss
 
 
-def require_learning(steps: Sequence[Step], norm: float) -> None:
+def require_learning(steps: Sequence[Step], norm: float, news: bool = True) -> None:
     """Refuse a night in which nothing was learned.
+
+    Args:
+        steps: Every step.
+        norm: Of the adapter's B matrices.
+        news: Whether something new was to be learned; a night that only unlearns rehearses what it knows well already.
 
     Raises:
         TrainingError: No examples, a cross-entropy that did not fall, or B still zero.
@@ -161,7 +177,7 @@ def require_learning(steps: Sequence[Step], norm: float) -> None:
     if not steps or not sum(step.examples for step in steps):
         raise TrainingError("training saw no examples")
     first, last = first_and_last(steps)
-    if not math.isfinite(last) or (len(steps) > 1 and last >= first):
+    if not math.isfinite(last) or (news and len(steps) > 1 and last >= first):
         raise TrainingError(
             f"the loss did not fall: {first:.4f} at first, {last:.4f} at last; "
             "lower lora.learning_rate, or raise lora.epochs"

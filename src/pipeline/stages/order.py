@@ -36,7 +36,10 @@ STAGES: tuple[StageSpec, ...] = (
         "sleep_distil", ("persist_store", "replay_sample"), ("seed", "model", "encoder", "study", "distil"), "cuda"
     ),
     StageSpec(
-        "lora_train", ("persist_store", "replay_sample", "sleep_distil"), ("seed", "fresh", "model", "lora"), "cuda"
+        "lora_train",
+        ("persist_store", "replay_sample", "sleep_distil"),
+        ("seed", "session", "fresh", "model", "distil", "lora"),
+        "cuda",
     ),
     StageSpec(
         "evaluate",

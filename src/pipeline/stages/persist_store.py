@@ -33,6 +33,7 @@ from pipeline.stages.memory import (
     store_before,
     written_kinds,
 )
+from pipeline.stages.pending import TONIGHT, drop_pending, read_pending
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stages.teach import candidates_table, facts_by_kind
@@ -71,8 +72,21 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             for kind, generation in written.items()
         ]
         stage.write_json("store.json", {"stores": [asdict(reference) for reference in references]})
+        if ids := () if config.fresh else _to_forget(run, config, written):
+            stage.write_json(TONIGHT, {"ids": list(ids)})
         stage.metrics = _all_metrics({kind: g.metadata["told"] | _size(g) for kind, g in written.items()})
     return stage.result
+
+
+def _to_forget(run: RunFolder, config: ConsolidationConfig, written: dict[str, Generation]) -> tuple[str, ...]:
+    """Ids of what this night unlearns; what was taught again is struck off."""
+    stored = {
+        name for g in written.values() for name in g.table("episodes", EPISODE_SCHEMA).column("episode_id").to_pylist()
+    }
+    pending = [item.id for item in read_pending(run.root, session_of(config))]
+    if again := [name for name in pending if name in stored]:
+        drop_pending(run.root, session_of(config), again)
+    return tuple(name for name in pending if name not in stored)
 
 
 def _written(

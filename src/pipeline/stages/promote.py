@@ -59,6 +59,7 @@ def judge_night(config: ConsolidationConfig, inputs: Mapping[str, StageResult]) 
         measured.get("drift"),
         requests,
         int(inputs["replay_sample"].metrics["samples"]),
+        measured.get("forget"),
     )
     return verdicts(figures, config.guards)
 

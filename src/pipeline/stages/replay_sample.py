@@ -10,8 +10,9 @@ from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import StoreError
 from pipeline.progress import Progress
-from pipeline.replay.earlier import NIGHT_SCHEMA, sample_night
+from pipeline.replay.earlier import NIGHT_SCHEMA, sample_night, with_neighbours
 from pipeline.stages.memory import references_of
+from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
 from pipeline.stores.episode import EPISODE_SCHEMA
 from pipeline.stores.registry import store_class
@@ -42,6 +43,9 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         size = sum(table.num_rows for table in rows.values())
         night = max(int(generation.metadata["night"]) for generation in written.values())  # as the oldest store counts
         replay, metrics = sample_night(rows, config.replay, config.seed, night)
+        forgotten = forgotten_of_night(run.root, config, inputs["persist_store"])
+        replay = with_neighbours(replay, rows, [name for item in forgotten for name in item.neighbours])
+        metrics |= {"samples": replay.num_rows, "distinct": len(set(replay.column("episode_id").to_pylist()))}
         if not replay.num_rows:
             session = references[0].session
             raise StoreError(

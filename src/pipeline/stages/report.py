@@ -1,6 +1,7 @@
 """Stage ``report``: everything that the night measured, as report.json, report.md, report.html, plots and in MLflow.
 
-The files lie in the run's folder itself; the stage's own folder keeps their digests.
+The files lie in the run's folder itself; the stage's own folder keeps their digests. A night that
+passed then strikes off what it unlearned.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from pipeline.report.exchanges import question_texts
 from pipeline.report.plots import NightTables
 from pipeline.report.schema import Report
 from pipeline.report.write import write_report
+from pipeline.stages.memory import session_of
 from pipeline.stages.order import STEPS_SCHEMA
+from pipeline.stages.pending import drop_pending, ids_of_night
 from pipeline.stages.promote import retrieval
 from pipeline.stages.registration import cost_of, identity_of_run, record_files, track
 from pipeline.stages.registry import opened
@@ -43,6 +46,15 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
     Raises:
         ArtifactError: A figure that the contract asks for is missing.
     """
+    result = _reported(run, config, inputs, progress)
+    if (ids := ids_of_night(inputs["persist_store"])) and inputs["promote"].metrics["passed"]:
+        drop_pending(run.root, session_of(config), ids)
+    return result
+
+
+def _reported(
+    run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress
+) -> StageResult:
     with opened(run, config, "report", inputs) as stage:
         if stage.hit:
             return stage.result
