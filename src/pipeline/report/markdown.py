@@ -17,6 +17,7 @@ from pipeline.report.figures import (
     headline,
     other_table,
     stages_table,
+    usable_table,
 )
 from pipeline.report.schema import Report
 
@@ -77,7 +78,7 @@ def markdown(
     return render_markdown(
         report,
         headline(report),
-        (arms_table(report),),
+        (usable_table(report), arms_table(report)),
         (forms_table(report), other_table(report), stages_table(report)),
         plots,
         sample,

@@ -21,6 +21,7 @@ from pipeline.report.figures import (
     headline,
     other_table,
     stages_table,
+    usable_table,
 )
 from pipeline.report.schema import Report
 
@@ -55,7 +56,7 @@ def page(
     return render_page(
         report,
         headline(report),
-        {"arms": arms_table(report)},
+        {"usable": usable_table(report), "arms": arms_table(report)},
         (forms_table(report), other_table(report), stages_table(report)),
         {PLOT_TITLES.get(name, name): data for name, data in plots.items()},
         sample,
