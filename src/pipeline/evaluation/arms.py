@@ -14,8 +14,7 @@ from typing import Literal
 
 from pipeline.evaluation.selection import fixed_subset
 from pipeline.evaluation.types import Memory
-from pipeline.suites.types import DOCUMENT, Question, Split, Suite
-from pipeline.suites.uses import NO, USES, YES, Use
+from pipeline.suites.types import DOCUMENT, NO, USES, YES, Question, Split, Suite, Use
 
 Controls = Literal["default", "full"]
 

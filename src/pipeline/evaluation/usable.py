@@ -18,8 +18,8 @@ from pipeline.evaluation.arms import USE_ARMS, VERDICT_ARMS
 from pipeline.evaluation.bootstrap import mean_interval
 from pipeline.evaluation.scoring import normalise
 from pipeline.suites.scenes import Scene, spellings
-from pipeline.suites.types import Fact
-from pipeline.suites.uses import NO, YES, FactsInUse, Use, told_slots
+from pipeline.suites.types import NO, YES, Fact, Use
+from pipeline.suites.uses import FactsInUse, told_slots
 
 SCORED: tuple[Use, ...] = ("yes_no", "reversed", "implied")
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from pipeline.evaluation.arms import USE_ARMS, Ask, Controls, Plan
 from pipeline.evaluation.selection import fixed_subset, one_of, stratified_subset
-from pipeline.suites.types import Question, Suite
-from pipeline.suites.uses import NO, USES, YES, FactsInUse
+from pipeline.suites.types import NO, USES, YES, Question, Suite
+from pipeline.suites.uses import FactsInUse, form_of
 
 
 def use_asks(suite: Suite, controls: Controls, n: int, prior_n: int) -> Plan:
@@ -49,7 +49,7 @@ def one_form_each(questions: Sequence[Question], items: int | None) -> list[Ques
     """
     versions: dict[str, dict[str, list[Question]]] = defaultdict(lambda: defaultdict(list))
     for question in questions:
-        versions[question.item_id][form_of(question)].append(question)
+        versions[question.item_id][form_of(question.form)].append(question)
     chosen = fixed_subset(versions, items, str, "uses")
     relation = {item: next(iter(versions[item].values()))[0].relation for item in chosen}
     picked: list[Question] = []
@@ -59,11 +59,6 @@ def one_form_each(questions: Sequence[Question], items: int | None) -> list[Ques
         picked.append(same[turn % len(same)])
         turn += len(same) > 1
     return picked
-
-
-def form_of(question: Question) -> str:
-    """The form of a question, whichever of its versions it is."""
-    return question.form.removesuffix(f"/{YES.lower()}").removesuffix(f"/{NO.lower()}")
 
 
 def _stratum(question: Question) -> str:

@@ -98,6 +98,9 @@ def _log_odds(surprise: Tensor) -> Tensor:
     return -surprise - torch.log(-torch.expm1(-surprise))
 
 
+USE_TOKENS = 8
+"""As many tokens as a row of kind ``use`` counts for at most: a told fact must not drown three questions."""
+
 SUMS = 4
 """Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation."""
 
@@ -131,7 +134,7 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         ids += [[token, *top] for token, top in zip(row.targets, known, strict=True)]
         values += row.row.top_log_probs or [[0.0] * width] * size
         margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
-        weights[0] += [float(kind not in UNTAUGHT)] * size
+        weights[0] += [token_weight(row)] * size
         weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
         for which in (2, 3):
             weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
@@ -142,6 +145,13 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         torch.tensor(margins, device=device),
         torch.tensor(weights, device=device),
     )
+
+
+def token_weight(row: EncodedRow) -> float:
+    """What each target token of a row counts in the mean cross-entropy of a step."""
+    if row.row.kind == "use":
+        return min(1.0, USE_TOKENS / len(row.targets))
+    return float(row.row.kind not in UNTAUGHT)
 
 
 def teacher_width(rows: Sequence[EncodedRow]) -> int:
@@ -191,10 +201,10 @@ def accumulate_gradients(
 ) -> StepLoss:
     """Backward over the micro-batches of one step."""
     backward = backward or PlainBackward(lm, encoded)
-    tokens = sum(len(r.targets) for r in rows if r.row.kind not in UNTAUGHT)
+    tokens = sum(token_weight(r) * len(r.targets) for r in rows)
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
     soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in (2, 3)]
-    means = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
+    means = 1 / torch.tensor([tokens, float(namesakes), *map(float, soft)], device=lm.device).clamp_min(1)
     weights = torch.tensor([1.0, config.unlikelihood, config.anchor_weight, config.distil_weight], device=lm.device)
     parts = torch.zeros(SUMS, device=lm.device)
     by_row: dict[str, float] = {}

@@ -16,18 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal, get_args
+from typing import Any
 
 import yaml
 
 from pipeline.evaluation.scoring import normalise
 from pipeline.evaluation.selection import one_of
 from pipeline.suites.scenes import Scene, scene_of, slots_in, spellings
-from pipeline.suites.types import Fact, Question, Split
+from pipeline.suites.types import NO, YES, Fact, Question, Split, Use
 
-Use = Literal["yes_no", "reversed", "tell", "implied"]
-USES: tuple[Use, ...] = get_args(Use)
-YES, NO = "Yes", "No"
 _GROUPS = ("episodic", "relational", "spatial", "triples")
 
 
@@ -95,6 +92,11 @@ def use_forms(use: Use, relation: str, split: Split) -> tuple[UseForm, ...]:
         UseForm(f"{use}/{relation}/{split}-{number}", split, template, answer)
         for number, template in enumerate(templates, start=1)
     )
+
+
+def form_of(name: str) -> str:
+    """The form that a question's name means, whichever version of a claim it is."""
+    return name.removesuffix(f"/{YES.lower()}").removesuffix(f"/{NO.lower()}")
 
 
 class FactsInUse:
