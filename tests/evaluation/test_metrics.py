@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evaluation.answers import score_answers
-from pipeline.evaluation.arms import ARMS, EARLIER_ARMS, GENERAL_ARMS, Ask
+from pipeline.evaluation.arms import ARMS, EARLIER_ARMS, GENERAL_ARMS, USE_ARMS, Ask
 from pipeline.evaluation.metrics import arm_summary, prior, probe_outcomes, summarise, uplift
 from pipeline.evaluation.sanity import (
     hallucination,

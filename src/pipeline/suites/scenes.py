@@ -55,10 +55,6 @@ class Scene:
         """A template with this scene's slots, beginning with a capital letter."""
         return fill(template, self.slots)
 
-    def has(self, template: str) -> bool:
-        """Whether the scene has every slot that a template names."""
-        return slots_in(template) <= self.slots.keys()
-
     def replaced(self, slot: str, value: str) -> Scene:
         """The scene with another value of a slot."""
         return Scene(self.relation, {**self.values, slot: value})

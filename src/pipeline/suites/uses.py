@@ -22,6 +22,7 @@ import yaml
 
 from pipeline.evaluation.scoring import normalise
 from pipeline.evaluation.selection import one_of
+from pipeline.suites.events import RELATIONS
 from pipeline.suites.scenes import Scene, scene_of, slots_in, spellings
 from pipeline.suites.types import NO, YES, Fact, Question, Split, Use
 
@@ -121,7 +122,7 @@ class FactsInUse:
         for scene in self.scenes.values():
             value = scene.slots[asked_slot(scene.relation)]
             self._answers[scene.relation].setdefault(normalise(value), value)
-        self._owners: dict[tuple[frozenset[str], str], dict[tuple[str, ...], set[str]]] = {}
+        self._owners: dict[tuple[str, frozenset[str], str], dict[tuple[str, ...], set[str]]] = {}
 
     @property
     def left_out(self) -> int:
@@ -172,16 +173,23 @@ class FactsInUse:
 
     def _unique(self, scene: Scene, template: str, answer: str) -> bool:
         """Whether what a template names belongs to one answer alone, or to one fact where ``answer`` is empty."""
-        named = slots_in(template)
-        if (named, answer) not in self._owners:
+        kind, named = _kind(scene.relation), slots_in(template)
+
+        def key(of: Scene) -> tuple[str, ...]:
+            return tuple(normalise(of.slots[slot]) for slot in sorted(named))
+
+        if (kind, named, answer) not in self._owners:
             owners: dict[tuple[str, ...], set[str]] = defaultdict(set)
             for other in self._everything:
-                if other.has(template) and other.has(answer):
-                    key = tuple(normalise(other.slots[slot]) for slot in sorted(named))
-                    owners[key].add(other.fill(answer) if answer else repr(sorted(other.values.items())))
-            self._owners[named, answer] = owners
-        key = tuple(normalise(scene.slots[slot]) for slot in sorted(named))
-        return len(self._owners[named, answer][key]) == 1
+                if _kind(other.relation) == kind:
+                    owners[key(other)].add(other.fill(answer) if answer else repr(sorted(other.values.items())))
+            self._owners[kind, named, answer] = owners
+        return len(self._owners[kind, named, answer][key(scene)]) == 1
+
+
+def _kind(relation: str) -> str:
+    """What kind of happening a relation is about: all relations of events ask about the same one."""
+    return "event" if relation in RELATIONS else relation
 
 
 def _question(
