@@ -128,7 +128,9 @@ def test_every_event_of_any_seed_can_be_put_to_every_use(seed: int, n: int) -> N
 def test_what_two_facts_share_is_not_asked() -> None:
     suite = SUITES["episodic"]
     fact = next(f for f in suite.taught if f.relation == "person_place")
-    other = replace(suite.taught[0], id="other", relation="person_place", text=fact.text.replace(fact.subject, "Bo Rao"))
+    other = replace(
+        suite.taught[0], id="other", relation="person_place", text=fact.text.replace(fact.subject, "Bo Rao")
+    )
     alone, both = FactsInUse([fact]), FactsInUse([fact, other])
     assert alone.questions(fact.id, "reversed", "test") and not both.questions(fact.id, "reversed", "test")
     assert not FactsInUse([fact], [other]).questions(fact.id, "reversed", "test"), "a stored fact beside it counts too"
