@@ -68,7 +68,7 @@ def small_suite(n: int = 8, splits: Sequence[str] = ("train", "probe", "test")) 
         relation = "person_place" if i % 2 == 0 else "person_thing"
         values = PLACES if i % 2 == 0 else THINGS
         name, answer, other = NAMES[i], values[i], values[(i + 3) % 8]
-        text = f"On Friday {name} bought a {THINGS[i]} at the {PLACES[i]}."
+        text = f"On {i + 1} May, {name} bought a {THINGS[i]} at the {PLACES[i]}."
         asked = ask_about(f"e{i}", relation, name, answer, splits)
         facts.append(Fact(f"e{i}", text, subject=name, relation=relation, questions=asked))
         untaught += ask_about(f"u{i}", relation, f"Tom Q{i}", other, ["test"])

@@ -7,9 +7,13 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.evaluation.arms import Ask
+from pipeline.evaluation.arms import USE_ARMS, Ask
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.types import Memory
+from pipeline.evaluation.uses import use_asks
+from pipeline.suites.episodic import build_episodic
+from pipeline.suites.relational import build_relational
+from pipeline.suites.spatial import build_spatial
 from pipeline.suites.types import Question
 from tests.evaluation.examples import closed_book_prompt, examine, memory_prompt, small_suite
 
@@ -71,3 +75,30 @@ def test_memory_prompts_hold_the_last_turn_and_the_memories() -> None:
     ask = Ask("memory_on", QUESTION, (Memory("One.", "a", 1.0), Memory("Two.", "b", 0.5)))
     rendered = render([ask, Ask("pre_off", QUESTION)], closed_book_prompt, memory_prompt)
     assert rendered == [memory_prompt(QUESTION.question, ["One.", "Two."]), closed_book_prompt(QUESTION)]
+
+
+CLAIM = Question("e0", "person_place", "yes_no/person_place/test-1/yes", "test", "Yes or no: is the harbour it?", "Yes")
+
+
+@pytest.mark.parametrize("arm", ["yes_no", "yes_no_pre", "yes_no_probe", "implied", "implied_pre"])
+def test_a_verdict_may_stand_in_its_question_but_its_fact_may_not(arm: str) -> None:
+    check(CLAIM, arm=arm)
+    check(replace(CLAIM, answer="No"), arm=arm)
+    with pytest.raises(DataError, match="closed book broken"):
+        check(replace(CLAIM, question=f"Is it true that {FACTS['e0'].text} Yes or no?"), arm=arm)
+    with pytest.raises(DataError, match="closed book broken"):
+        check(replace(CLAIM, answer="harbour"), arm=arm)
+
+
+@pytest.mark.parametrize("arm", ["pre_off", "post_off_heldout", "reversed", "tell", "untaught"])
+def test_no_other_arm_may_say_yes_or_no_for_its_question(arm: str) -> None:
+    with pytest.raises(DataError, match="closed book broken"):
+        check(CLAIM, arm=arm)
+
+
+@pytest.mark.parametrize("seed", [1, 77, 4242])
+def test_no_use_of_a_generated_fact_opens_the_book(seed: int) -> None:
+    for suite in (build_episodic(30, seed), build_relational(10, seed), build_spatial(20, seed)):
+        asks = use_asks(suite, "full", 0, 0).asks
+        check_closed_book(asks, [closed_book_prompt(ask.question) for ask in asks], {f.id: f for f in suite.taught})
+        assert {ask.arm for ask in asks} == {arm for arms in USE_ARMS.values() for arm in arms}

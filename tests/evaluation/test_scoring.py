@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.scoring import contains, exact_match, f1, mentions, normalise, refused
+from pipeline.evaluation.scoring import contains, exact_match, f1, first_word, mentions, normalise, refused
 
 ASCII = st.text(alphabet=string.ascii_letters + string.digits + string.punctuation + " \t\n", max_size=60)
 WORDS = st.lists(st.sampled_from(["red", "kite", "the", "a", "An", "Mill.", "3rd", "(old)"]), max_size=30)
@@ -124,3 +124,11 @@ def test_answers_that_are_no_refusals(answer: str) -> None:
 def test_refusal_patterns_can_be_given() -> None:
     assert refused("PASS", [r"^pass$"])
     assert not refused("I don't know", [r"^pass$"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "word"),
+    [("Yes, she did.", "Yes"), (" no", "no"), ("**No**!", "No"), ("", ""), ("...", ""), ("Yes", "Yes")],
+)
+def test_the_first_word(answer: str, word: str) -> None:
+    assert first_word(answer) == word

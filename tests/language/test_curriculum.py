@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,63 @@ def test_what_has_slipped_is_rehearsed_first() -> None:
     assert questions["5"] >= 7 and questions["8"] == questions["9"] == 4
     told = {name.split("/")[2] for name in asked if name.startswith("statement")}
     assert told == {"8", "9"}, "what is known is asked for, not told again"
+
+
+def in_use(uses: Sequence[str], facts: int, rows: int) -> list[EncodedRow]:
+    """Rows that put facts to use."""
+    made = [
+        TrainingRow(f"{use}/{fact}/{i}", "use", f"f{fact}", f"{use}/r/train-{i}", "train", "p", "t")
+        for use in uses
+        for fact in range(facts)
+        for i in range(rows)
+    ]
+    return [EncodedRow(row, [1], [0], [2], 0) for row in made]
+
+
+def with_uses(rows: EncodedRows, uses: list[EncodedRow]) -> EncodedRows:
+    return EncodedRows([*rows.rows, *uses], [], 0)
+
+
+@given(ratio=st.sampled_from([0.25, 0.5, 0.75, 1.0, 2.0]), seed=st.integers(0, 9))
+def test_uses_take_turns_beside_the_questions_and_none_of_their_places(ratio: float, seed: int) -> None:
+    questions = encoded(("question", "train", 5, 6), ("namesake", "train", 5, 6))
+    config = LoraConfig(batch_size=4, forms_per_epoch=4, use_ratio=ratio)
+    uses = ("implied", "reversed", "tell", "yes_no")
+    curriculum, plain = (
+        Curriculum(with_uses(questions, in_use(uses, 5, 4)), config, seed),
+        Curriculum(questions, config, seed),
+    )
+    standing, alone = Standing(), Standing()
+    seen: Counter[str] = Counter()
+    steps = 0
+    for epoch in range(8):
+        plan = curriculum.epoch(epoch, standing)
+        steps += len(plan)
+        rest = [[row for row in step if row.row.kind != "use"] for step in plan]
+        assert names(rest) == names(plain.epoch(epoch, alone)) and standing == alone
+        seen.update(row.row.row_id for step in plan for row in step if row.row.kind == "use")
+    assert sum(seen.values()) == int(steps * 4 * ratio)
+    by_use = Counter({use: sum(n for name, n in seen.items() if name.startswith(f"{use}/")) for use in uses})
+    assert max(by_use.values()) - min(by_use.values()) <= 1
+    assert max(seen.values()) - min(seen[name.row.row_id] for name in in_use(uses, 5, 4)) <= 1
+
+
+def test_uses_of_earlier_facts_have_one_turn_in_four_and_all_where_there_is_no_news() -> None:
+    questions, uses = encoded(("question", "train", 8, 4)), in_use(("tell", "yes_no"), 8, 2)
+    known = {f"f{i}" for i in range(6)}
+    config = LoraConfig(batch_size=4, forms_per_epoch=4, use_ratio=1.0, known_ratio=1.0)
+
+    def given_uses(earlier: set[str]) -> list[EncodedRow]:
+        plan = Curriculum(with_uses(questions, uses), config, 1, earlier).epoch(0, Standing())
+        return [row for step in plan for row in step if row.row.kind == "use"]
+
+    dealt = given_uses(known)
+    assert sum(row.row.episode_id in known for row in dealt) == len(dealt) // 4 > 0
+    assert len(given_uses({f"f{i}" for i in range(8)})) > 0
+
+
+def test_a_step_has_no_use_twice() -> None:
+    rows = with_uses(encoded(("question", "train", 2, 4)), in_use(("tell",), 1, 2))
+    for step in Curriculum(rows, LoraConfig(batch_size=8, use_ratio=1.0), 1).epoch(0, Standing()):
+        named = [row.row.row_id for row in step if row.row.kind == "use"]
+        assert len(named) == len(set(named)) == 2

@@ -14,6 +14,7 @@ from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import EncodedRows, encode, run_lower
 from pipeline.language.losses import (
     MICRO_BATCH_TOKENS,
+    USE_TOKENS,
     accumulate_gradients,
     likelihood,
     soft_target_loss,
@@ -93,6 +94,8 @@ def prepared(lm: LanguageModel) -> tuple[list[TrainingRow], EncodedRows]:
     ]
     distilled, namesake, *anchored = rows[1:-1]
     rows = [rows[0], *top_log_probs(lm, [distilled], 6), namesake, *top_log_probs(lm, anchored, 6), rows[-1]]
+    for target in ("No", "At the harbour the choir sang sad, slow and very long songs."):
+        rows.append(replace(questions[7], kind="use", row_id=f"r{len(rows)}", target=f"{target}<|im_end|>"))
     encoded = encode(lm, rows, 2)
     run_lower(lm, encoded)
     with torch.no_grad():  # the student moves away from its teacher
@@ -118,16 +121,19 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     loss = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
     parts = [loss.cross_entropy, loss.unlikelihood, loss.anchor, loss.distil]
     cross: list[torch.Tensor] = []
+    shares: list[float] = []  # of each token: a told fact counts like a few
     forbidden: list[torch.Tensor] = []
     soft: dict[str, list[torch.Tensor]] = {"general": [], "distil": []}
     for row in rows:
         logits = plain_logits(own_tiny, row)
-        if row.kind in ("question", "memory"):
+        if row.kind in ("question", "memory", "use"):
             targets = torch.tensor(tokens_of(own_tiny, row.target))
             own = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
             assert loss.by_row.pop(row.row_id) == pytest.approx(float(own.detach().mean()), rel=1e-3)
             handicapped = logits - shifted(logits, int(targets[0]), CONFIG.margin if row.kind == "question" else 0.0)
             cross += list(torch.nn.functional.cross_entropy(handicapped, targets, reduction="none"))
+            most = USE_TOKENS / len(targets) if row.kind == "use" else 1.0
+            shares += [min(1.0, most)] * len(targets)
         if row.top_ids:
             name = "distil" if row.kind == "question" else "general"
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
@@ -137,7 +143,9 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
             first = tokens_of(own_tiny, row.target)[0]
             taught = torch.softmax(logits + shifted(logits, first, CONFIG.margin), -1)[0, first]
             forbidden.append(-torch.log(1 - taught))
-    means = [torch.stack(some).mean() for some in (cross, forbidden, *soft.values())]
+    assert min(shares) < 0.7 and sum(shares) < len(shares)
+    weighed = (torch.tensor(shares) * torch.stack(cross)).sum() / sum(shares)
+    means = [weighed, *(torch.stack(some).mean() for some in (forbidden, *soft.values()))]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
     weights = (1.0, CONFIG.unlikelihood, CONFIG.anchor_weight, CONFIG.distil_weight)
     assert all(weight * part > 1e-3 for weight, part in zip(weights, parts, strict=True))

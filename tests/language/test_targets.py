@@ -20,7 +20,7 @@ from pipeline.language.targets import Rehearsal, build_targets, control_rows, co
 from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.sanity import load_sanity
 from pipeline.suites.types import Fact
-from tests.language.examples import NAMES, facts, question
+from tests.language.examples import NAMES, PLACES, facts, question
 
 CONFIG = DistilConfig(short=9, long=4, dreams=4, namesakes=2, teacher_forms=2, top_k=3, contexts=0.5, asides=0.5)
 FIRST_LAYER = 2
@@ -146,3 +146,26 @@ def test_controls_of_passages_swap_the_answers_of_their_questions() -> None:
     assert {row.target for row in control_rows(rows, "format_only", passages, untaught, 1, "!")} == {"pier!"}
     alone = control_rows(rows[-3:], "shuffled_answers", passages, [], 1, "!")  # one passage: its own other answers
     assert all(new.target != old.target for new, old in zip(alone, rows[-3:], strict=True))
+
+
+def test_facts_with_slots_are_put_to_use_and_earlier_ones_less(
+    tiny: LanguageModel, rehearsal: Rehearsal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ENGRAM_CACHE", str(tmp_path / "cache"))
+    told = [
+        replace(fact, text=f"On {i + 1} May, {NAMES[i]} bought a lamp at the {PLACES[i]}.")
+        for i, fact in enumerate(facts(3))
+    ]
+    config = CONFIG.model_copy(update={"teacher_forms": 0, "memory_forms": 0, "uses": 2})
+
+    def use_rows(uses: int) -> list[TrainingRow]:
+        own = config.model_copy(update={"uses": uses})
+        made, encoded = build_targets(
+            tiny, told, [*NAMES, "Bo Rao"], rehearsal, Store(), own, FIRST_LAYER, 7, phase, {"f1"}
+        )
+        assert [row.row.row_id for row in encoded.rows] == [row.row_id for row in made]
+        return [row for row in made if row.kind == "use"]
+
+    counts = Counter(row.episode_id for row in use_rows(2))
+    assert counts["f0"] == counts["f2"] == 2 * counts["f1"] > 0
+    assert use_rows(0) == []

@@ -15,7 +15,8 @@ from pipeline.errors import ArtifactError
 from pipeline.evaluation.metrics import summarise
 from pipeline.evaluation.preferences import PREFERENCES, long_answer_figures
 from pipeline.report.build import load_report
-from pipeline.report.figures import headline, other_table
+from pipeline.report.figures import headline, other_table, usable_table
+from pipeline.report.numbers import numbers_of
 from pipeline.suites.relational import build_relational
 from tests.report.examples import DRIFT, answered, make_report
 
@@ -47,6 +48,21 @@ def test_spatial_figures_are_checked_and_what_was_not_asked_is_absent() -> None:
     assert report.to_json()["spatial"] == measured
     assert ("spatial.next", "0.900") in other_table(report).rows
     assert ("spatial.unseen_pairs.steps", "0.500 (a guesser 0.750)") in other_table(report).rows
+
+
+def test_usable_knowledge_is_reported_with_its_prior_and_goes_to_mlflow_under_the_same_names() -> None:
+    report = make_report(SUITE, ANSWERS)
+    plain = report.to_json()
+    assert set(plain["usable"]) == {"yes_no", "reversed", "implied", "tell_recall", "tell_contradicted"}
+    figure = plain["usable"]["yes_no"]
+    assert figure["n"] == 8 and figure["prior_n"] == 8 and set(figure["by_gold"]) == {"yes", "no"}
+    numbers = numbers_of(report)
+    assert numbers["usable.yes_no.value"] == figure["value"] and "usable.tell_contradicted.ci95.low" in numbers
+    table = usable_table(report)
+    assert [row[0] for row in table.rows] == ["yes_no", "reversed", "implied", "tell_recall", "tell_contradicted"]
+    assert table.rows[0][2:4] == (f"{figure['prior']:.2f}", f"{figure['value']:.2f}")
+    unmeasured = make_report(SUITE, ANSWERS, metrics={"arms": {}})
+    assert usable_table(unmeasured).rows == () and "usable" not in unmeasured.to_json()
 
 
 def test_relations_are_reported_by_kind_of_question() -> None:

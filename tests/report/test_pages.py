@@ -165,3 +165,11 @@ def test_numbers_as_people_read_them() -> None:
     assert [number(None), number(1234), number(0.12345), number(0.5, 1)] == ["–", "1,234", "0.123", "0.5"]
     assert [short(-0.0), short(0.95 - 0.97), short(40.0), short(None)] == ["0", "-0.02", "40", "–"]
     assert [duration(2.5), duration(185)] == ["2.5 s", "3 min 05 s"]
+
+
+def test_usable_knowledge_has_a_table_only_where_it_was_measured() -> None:
+    bare = make_report(SUITE, ANSWERS, metrics={"arms": {}})
+    for made, shown in ((REPORT, True), (bare, False)):
+        for text in (markdown(made), page(made, {})):
+            assert ("Usable knowledge" in text) is shown
+            assert ("all about a subject: slots named" in text) is shown

@@ -29,6 +29,10 @@ class EvaluationConfig(Section):
     )
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
+    uses_n: int = Field(
+        50, ge=0, description="facts verified, reversed, told and followed up with controls=default; 0 asks none"
+    )
+    tell_tokens: int = Field(48, ge=1, description="token limit of an answer to a request to tell all about a subject")
     retention_forms: int = Field(2, ge=1, description="test forms asked of every fact of an earlier night")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 

@@ -42,6 +42,11 @@ class DistilConfig(Section):
     namesakes: float = Field(
         3.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
+    uses: int = Field(
+        3,
+        ge=0,
+        description="train forms per fact of each way to use it (verified, reversed, told freely, followed up)",
+    )
     known_forms: int = Field(
         6, ge=1, description="train questions of a fact that an earlier night consolidated; they rotate by night"
     )
@@ -100,6 +105,9 @@ class LoraConfig(Section):
     )
     contrast_ratio: float = Field(
         1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
+    )
+    use_ratio: float = Field(
+        0.75, ge=0, description="rows that put a fact to use (distil.uses) beside each learned row in a step"
     )
     short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
     long_ratio: float = Field(0.0625, ge=0, description="long replies per learned row in a step")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.evaluation.arms import ARMS, Ask
-from pipeline.evaluation.scoring import contains, exact_match, f1, refused
+from pipeline.evaluation.scoring import contains, exact_match, f1, first_word, refused
 from pipeline.evaluation.types import Generated
 
 SCHEMA_NAME = "answers/1"
@@ -23,7 +23,7 @@ ANSWERS_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("gold", pa.string()),
         ("aliases", pa.list_(pa.string())),
-        ("em", pa.float64()),  # 0 or 1
+        ("em", pa.float64()),  # 0 or 1; of a yes-or-no question: the first word's
         ("f1", pa.float64()),  # in [0, 1]
         ("contains", pa.float64()),  # 0 or 1
         ("refused", pa.bool_()),
@@ -63,7 +63,7 @@ def _row(ask: Ask, prompt: str, generation: Generated) -> dict[str, object]:
         "answer": answer,
         "gold": question.answer,
         "aliases": list(question.aliases),
-        "em": float(exact_match(answer, *right)),
+        "em": float(exact_match(first_word(answer) if ask.is_verdict else answer, *right)),
         "f1": f1(answer, *right),
         "contains": float(contains(answer, *right)),
         "refused": refused(answer),

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pipeline.evaluation.selection import fixed_subset
 from pipeline.evaluation.types import Memory
-from pipeline.suites.types import DOCUMENT, Question, Split, Suite
+from pipeline.suites.types import DOCUMENT, NO, USES, YES, Question, Split, Suite, Use
 
 Controls = Literal["default", "full"]
 
@@ -71,11 +71,27 @@ ARMS: Mapping[str, Arm] = {
     "unseen_pre": Arm("base", False, "before, what follows from taught facts together"),
     "unseen": Arm("post", False, "after, what follows from taught facts together"),
     "unseen_on": Arm("base", True, "before, memory on, what follows from taught facts together"),
+    "yes_no_pre": Arm("base", False, "before, is it so? (first word)"),
+    "yes_no": Arm("post", False, "after, is it so? (first word)"),
+    "yes_no_probe": Arm("post", False, "after, is it so? (first word), probe forms"),
+    "reversed_pre": Arm("base", False, "before, from the answer to its subject"),
+    "reversed": Arm("post", False, "after, from the answer to its subject"),
+    "reversed_probe": Arm("post", False, "after, from the answer to its subject, probe forms"),
+    "tell_pre": Arm("base", False, "before, all about a subject (EM: word for word)"),
+    "tell": Arm("post", False, "after, all about a subject (EM: word for word)"),
+    "tell_probe": Arm("post", False, "after, all about a subject, probe forms (EM: word for word)"),
+    "implied_pre": Arm("base", False, "before, what follows from one fact"),
+    "implied": Arm("post", False, "after, what follows from one fact"),
+    "implied_probe": Arm("post", False, "after, what follows from one fact, probe forms"),
     "sanity_pre": Arm("base", False, "before, general questions"),
     "sanity_post": Arm("post", False, "after, general questions"),
 }
 """Every arm, in the order of ``answers.parquet`` and of the report."""
 
+USE_ARMS: Mapping[Use, tuple[str, str, str]] = {use: (f"{use}_pre", use, f"{use}_probe") for use in USES}
+"""By use of a fact: the arm before and after the night, and the one that only ``controls=full`` asks."""
+TELL_ARMS = USE_ARMS["tell"]
+VERDICT_ARMS = (*USE_ARMS["yes_no"], *USE_ARMS["implied"])
 CONTROL_ARMS = ("shuffled_answers", "format_only")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 EARLIER_ARMS = ("earlier_heldout", "earlier_probe", "earlier_probe_before")
@@ -133,6 +149,11 @@ class Ask:
     def model(self) -> str:
         """The model that answers: ``base``, ``post``, ``previous``, or a control's adapter."""
         return ARMS[self.arm].model
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether yes or no is asked: the first word of the reply counts, and the question may say both words."""
+        return self.arm in VERDICT_ARMS and self.question.answer in (YES, NO)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from pipeline.evaluation.gap import gap_figures
 from pipeline.evaluation.relational import relational_figures
 from pipeline.evaluation.sanity import hallucination, sanity_summary, takeover, taught_phrases
 from pipeline.evaluation.spatial import spatial_figures
+from pipeline.evaluation.usable import usable_figures
 from pipeline.suites.types import Suite, SuiteStatistics
 
 UPLIFT_CONTROLS = ("pre_off", "untaught", "format_only", "shuffled_answers")
@@ -140,7 +141,7 @@ def summarise(
         notes: What a reader must know about the arms.
 
     Returns:
-        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, gap_closed, gap,
+        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, usable, gap_closed, gap,
         refusal_rate, notes}``.
     """
     present = set(answers.column("arm").to_pylist())
@@ -160,6 +161,7 @@ def summarise(
         "drift": dict(drift) if drift is not None else None,
         "relational": relational_figures(answers),
         "spatial": spatial_figures(answers),
+        "usable": usable_figures(answers, suite.taught, resamples, seed),
         **gap_figures(answers),
         "refusal_rate": _mean(own, "refused") if own.num_rows else None,
         "notes": list(notes),

@@ -54,6 +54,8 @@ def check_closed_book(
 ) -> None:
     """Prove that no memory-OFF prompt holds its answer or its fact.
 
+    The one exception is the word Yes or No in a question that is to be answered by it; its fact may not stand there.
+
     Args:
         asks: What is asked; arms with memories and general questions are not closed book.
         prompts: The rendered prompt of each ask.
@@ -67,8 +69,8 @@ def check_closed_book(
         if ask.memories is not None or ask.arm in GENERAL_ARMS:
             continue
         question = ask.question
-        leak = leaked_answer(question, asked_text(question))
-        rendered = leaked_answer(question, prompt)
+        leak = None if ask.is_verdict else leaked_answer(question, asked_text(question))
+        rendered = None if ask.is_verdict else leaked_answer(question, prompt)
         if leak is None and rendered is not None and not holds(boilerplate, rendered):
             leak = rendered
         fact = facts.get(question.item_id)

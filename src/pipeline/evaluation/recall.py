@@ -21,6 +21,7 @@ from pipeline.evaluation.arms import (
 from pipeline.evaluation.scoring import exact_match, mentions
 from pipeline.evaluation.selection import hash_rank
 from pipeline.evaluation.types import Memory, Retriever
+from pipeline.evaluation.uses import use_asks
 from pipeline.suites.types import DOCUMENT, Fact, Question, Recall, Suite
 
 
@@ -101,6 +102,7 @@ def plan_arms(
     controls: Controls = "default",
     secondary_n: int = 20,
     forms: Mapping[str, int] | None = None,
+    uses_n: int = 50,
 ) -> Plan:
     """Every ask of an examination but the sanity questions.
 
@@ -112,6 +114,7 @@ def plan_arms(
         secondary_n: Questions of each secondary arm in a default run, one per item, by a fixed hash.
         forms: Forms per item and arm in a default run; an arm that is not named asks all of them. None takes those of
             `default_forms`.
+        uses_n: Facts asked in each arm of uses in a default run.
     """
     forms = default_forms(suite) if forms is None else forms
     full = controls == "full"
@@ -129,7 +132,9 @@ def plan_arms(
     asks += _told(["memory_on_new", "post_on_new"], _limit_recalls(suite.new, n))
     asks += _recalled(["unseen_on"], [q for q in suite.unseen if is_plain(q)], retriever, k)
     swapped = _swapped(secondary, suite.taught, retriever, k)
-    return Plan(tuple(asks + swapped), _notes(suite, split, len(secondary) - len(swapped)))
+    uses = use_asks(suite, controls, uses_n, secondary_n)
+    notes = (*_notes(suite, split, len(secondary) - len(swapped)), *uses.notes)
+    return Plan((*asks, *swapped, *uses.asks), notes)
 
 
 def _notes(suite: Suite, split: str, unswappable: int) -> tuple[str, ...]:

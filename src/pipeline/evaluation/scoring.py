@@ -54,6 +54,12 @@ def exact_match(answer: str, gold: str, aliases: Sequence[str] = ()) -> bool:
     return bool(found) and any(_comparable(right) == found for right in (gold, *aliases))
 
 
+def first_word(answer: str) -> str:
+    """The first word of an answer, for questions that are answered by yes or no; punctuation ends it."""
+    found = re.search(r"\w+", answer)
+    return found.group() if found else ""
+
+
 def _token_f1(answer: str, gold: str) -> float:
     found, right = _comparable(answer).split(), _comparable(gold).split()
     common = sum((Counter(found) & Counter(right)).values())

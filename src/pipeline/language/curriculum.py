@@ -14,6 +14,7 @@ from pipeline.language.encoding import EncodedRow, EncodedRows, thinned
 from pipeline.language.rows import Kind
 from pipeline.replay.apportionment import apportion
 
+KNOWN_TURN = 4
 LOSS_CAP = 3.0  # nats; above it a fact is simply not known yet
 
 
@@ -45,6 +46,40 @@ class Standing:
             self.loss[fact] = 0.3 * self.loss[fact] + 0.7 * mean if fact in self.loss else mean
 
 
+class Uses:
+    """Rotates through the rows that put facts to use, one kind of use after the other.
+
+    Args:
+        rows: All of them; the first part of a form's name is the kind of use.
+        known: Facts that earlier nights consolidated; one turn in `KNOWN_TURN` is theirs, if they have any.
+        seed: Of the order.
+    """
+
+    def __init__(self, rows: Sequence[EncodedRow], known: Collection[str], seed: int) -> None:
+        generator = np.random.default_rng([seed, 3])
+        by_use: dict[bool, dict[str, list[EncodedRow]]] = {False: defaultdict(list), True: defaultdict(list)}
+        for row in (rows[i] for i in generator.permutation(len(rows))):
+            by_use[row.row.episode_id in known][row.row.form.partition("/")[0]].append(row)
+        self._tonight, self._known = ([found[use] for use in sorted(found)] for found in by_use.values())
+
+    def turn(self, rate: float, turn: int) -> list[EncodedRow]:
+        """The rows of one step, ``rate`` on average, none of them twice."""
+        if not self._tonight and not self._known:
+            return []
+        rows = [self._at(place) for place in range(int(turn * rate), int((turn + 1) * rate))]
+        return list({row.row.row_id: row for row in rows}.values())
+
+    def _at(self, place: int) -> EncodedRow:
+        """The row at a place of the endless rotation."""
+        uses = self._tonight or self._known
+        if self._tonight and self._known:
+            theirs = place % KNOWN_TURN == KNOWN_TURN - 1
+            place = place // KNOWN_TURN if theirs else place - place // KNOWN_TURN
+            uses = self._known if theirs else self._tonight
+        rows = uses[place % len(uses)]
+        return rows[place // len(uses) % len(rows)]
+
+
 class Curriculum:
     """Deals the rows of a night, pass by pass.
 
@@ -53,6 +88,7 @@ class Curriculum:
     out ``known_ratio`` as many at most, by their own losses: however many there are, a night costs the same. Beside a
     question that has a namesake's stands that one, in the same words: what the two share cancels, and the name alone
     is left to learn. Rehearsal rotates through the night. Memory prompts come together, because they share a prefix.
+    What puts facts to use stands beside the questions and takes none of their places: its kinds take turns.
 
     Args:
         encoded: All rows of the night.
@@ -79,6 +115,7 @@ class Curriculum:
                 self._namesakes[fact, row.row.form].append(row)
             else:
                 self._pools[kind].append(row)
+        self._uses = Uses(self._pools.pop("use", []), known, seed)
         for fact in known:  # its questions say the same
             if fact in self._questions:
                 self._statements.pop(fact, None)
@@ -143,6 +180,7 @@ class Curriculum:
             ("long", config.long_ratio),
             ("text", config.text_ratio),
         )
+        rows += self._uses.turn(self.batch_size * config.use_ratio, step)
         for kind, ratio in ratios:
             rows += self._turn(kind, self.batch_size * ratio, step)
         rows += self._turn("forget", self.forget_rate, step)

@@ -98,6 +98,9 @@ def _log_odds(surprise: Tensor) -> Tensor:
     return -surprise - torch.log(-torch.expm1(-surprise))
 
 
+USE_TOKENS = 8
+"""As many tokens as a row of kind ``use`` counts for at most: a told fact must not drown three questions."""
+
 SUMS = 5
 """Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation, of
 what is to be forgotten."""
@@ -133,7 +136,7 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         ids += [[token, *top] for token, top in zip(row.targets, known, strict=True)]
         values += row.row.top_log_probs or [[0.0] * width] * size
         margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
-        weights[0] += [float(kind not in UNTAUGHT)] * size
+        weights[0] += [token_weight(row)] * size
         weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
         for which in _SOFT:
             weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
@@ -144,6 +147,13 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         torch.tensor(margins, device=device),
         torch.tensor(weights, device=device),
     )
+
+
+def token_weight(row: EncodedRow) -> float:
+    """What each target token of a row counts in the mean cross-entropy of a step."""
+    if row.row.kind == "use":
+        return min(1.0, USE_TOKENS / len(row.targets))
+    return float(row.row.kind not in UNTAUGHT)
 
 
 def teacher_width(rows: Sequence[EncodedRow]) -> int:
@@ -193,10 +203,10 @@ def accumulate_gradients(
 ) -> StepLoss:
     """Backward over the micro-batches of one step."""
     backward = backward or PlainBackward(lm, encoded)
-    tokens = sum(len(r.targets) for r in rows if r.row.kind not in UNTAUGHT)
+    tokens = sum(token_weight(r) * len(r.targets) for r in rows)
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
-    soft = [sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which) for which in _SOFT]
-    means = 1 / torch.tensor([tokens, namesakes, *soft], device=lm.device).clamp_min(1)
+    soft = [float(sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which)) for which in _SOFT]
+    means = 1 / torch.tensor([tokens, float(namesakes), *soft], device=lm.device).clamp_min(1)
     terms = [1.0, config.unlikelihood, config.anchor_weight, config.distil_weight, config.forget_weight]
     weights = torch.tensor(terms, device=lm.device)
     parts = torch.zeros(SUMS, device=lm.device)

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-Kind = Literal["question", "statement", "memory", "namesake", "short", "long", "text", "forget"]
-LEARNED: tuple[Kind, ...] = ("question", "statement", "memory")  # cross-entropy on the target
+Kind = Literal["question", "statement", "memory", "use", "namesake", "short", "long", "text", "forget"]
+LEARNED: tuple[Kind, ...] = ("question", "statement", "memory", "use")  # cross-entropy on the target
 GENERAL: tuple[Kind, ...] = ("short", "long", "text")  # about everything else
 UNTAUGHT: tuple[Kind, ...] = ("namesake", *GENERAL, "forget")  # rows that teach no answer
 

@@ -18,6 +18,7 @@ from pipeline.language.rehearsal import Reply, replies
 from pipeline.language.rows import UNTAUGHT, Kind, TrainingRow
 from pipeline.language.study import rewrites_by_base
 from pipeline.language.teacher import distil_with_memory, soft_targets
+from pipeline.language.uses import use_rows
 from pipeline.suites.base_replies import ReplyKind, shipped_replies
 from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, clean_reply
 from pipeline.suites.sanity import SanityQuestion
@@ -80,6 +81,7 @@ def build_targets(
     learned += fact_rows(
         earlier, lm.tokenizer, config.model_copy(update={"memory_forms": 0}), seed, rehearsal.bank.slots
     )
+    learned += use_rows(placed, lm.tokenizer, config.uses, [*donors, *invented], seed, known)
     general_rows = _general_rows(lm, general, rehearsal)
     namesakes = _namesake_rows(lm, tonight, [*donors, *invented], config.namesakes, seed)
     namesakes += _namesake_rows(lm, earlier, [*donors, *invented], config.known_namesakes, seed, "known-namesake")

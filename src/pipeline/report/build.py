@@ -12,8 +12,8 @@ from pipeline.report.schema import TELEMETRY, Identity, Report
 
 MEASURED = (
     "arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "retention", "backward_transfer",
-    "relational", "spatial", "rouge_l", "paraphrase_preferred", "long_answers", "world_facts", "gap_closed", "gap",
-    "study", "forget",
+    "relational", "spatial", "usable", "rouge_l", "paraphrase_preferred", "long_answers", "world_facts", "gap_closed",
+    "gap", "study", "forget",
 )  # fmt: skip
 
 

@@ -95,6 +95,24 @@ def arms_table(report: Report) -> Table:
     return Table("Arms", ("arm", "what is asked", "EM", "95 % interval", "F1", "contains", "refused", "n"), tuple(rows))
 
 
+def usable_table(report: Report) -> Table:
+    """What can be done with taught facts, before the night and after it; no rows where it was not asked."""
+    titles = {
+        "yes_no": "is it so? (half are false)",
+        "reversed": "from the answer to its subject",
+        "implied": "what follows from one fact",
+        "tell_recall": "all about a subject: slots named",
+        "tell_contradicted": "all about a subject: slots contradicted (low is good)",
+    }
+    rows = []
+    for use, title in titles.items():
+        figure = getattr(report.usable, use) if report.usable else None
+        if figure is not None:
+            share = (number(figure.prior, 2), number(figure.value, 2), interval(figure.ci95), number(figure.n))
+            rows.append((use, title, *share))
+    return Table("Usable knowledge", ("use", "what is asked", "before", "after", "95 % interval", "n"), tuple(rows))
+
+
 def guards_table(report: RunReport) -> Table:
     """Every guard with figure, threshold and verdict."""
     at_most = {name for names in AT_MOST.values() for name in names}

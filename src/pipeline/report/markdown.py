@@ -18,6 +18,7 @@ from pipeline.report.figures import (
     headline,
     other_table,
     stages_table,
+    usable_table,
 )
 from pipeline.report.schema import Report
 
@@ -78,7 +79,7 @@ def markdown(
     return render_markdown(
         report,
         headline(report),
-        (arms_table(report), forget_table(report)),
+        (usable_table(report), arms_table(report), forget_table(report)),
         (forms_table(report), other_table(report), stages_table(report)),
         plots,
         sample,

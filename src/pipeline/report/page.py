@@ -22,6 +22,7 @@ from pipeline.report.figures import (
     headline,
     other_table,
     stages_table,
+    usable_table,
 )
 from pipeline.report.schema import Report
 
@@ -56,7 +57,7 @@ def page(
     return render_page(
         report,
         headline(report),
-        {"arms": arms_table(report)},
+        {"usable": usable_table(report), "arms": arms_table(report)},
         (forget_table(report), forms_table(report), other_table(report), stages_table(report)),
         {PLOT_TITLES.get(name, name): data for name, data in plots.items()},
         sample,
@@ -82,7 +83,7 @@ def render_page(
     Args:
         report: The run, what it cost, its guards and notes.
         cards: Title, figure and explanation of what a reader wants to know first.
-        tables: Shown open below the guards, by the id of the element.
+        tables: Shown open below the guards, by the id of the element; empty ones are left out.
         details: Shown folded at the end; empty ones are left out.
         plots: PNG by title.
         sample: Exchanges to show.
@@ -96,7 +97,7 @@ def render_page(
     return environment.get_template("report.html.j2").render(
         report=report,
         cards=cards,
-        tables={"guards": guards_table(report), **tables},
+        tables={"guards": guards_table(report), **{name: table for name, table in tables.items() if table.rows}},
         details=[table for table in details if table.rows],
         plots=[(title, base64.b64encode(data).decode()) for title, data in plots.items()],
         sample=sample,

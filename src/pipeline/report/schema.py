@@ -135,6 +135,27 @@ class BeforeAndAfter(Part):
     n: int
 
 
+class UsableFigure(Part):
+    """A share after the night over n questions, test forms, memory off; ``prior`` is the base's over ``prior_n``."""
+
+    value: Share
+    ci95: Interval | None
+    n: int
+    prior: Share | None = None
+    prior_n: int = 0
+    by_gold: dict[str, Share] = Field(default_factory=dict)  # where yes is right, and where no is
+
+
+class Usable(Part):
+    """What one can do with taught facts beyond asking for them as they were taught."""
+
+    yes_no: UsableFigure | None = None  # claims verified, half of them false
+    reversed: UsableFigure | None = None  # from the answer to its subject
+    implied: UsableFigure | None = None  # what follows from one fact
+    tell_recall: UsableFigure | None = None  # share of a fact's slots that a free text names
+    tell_contradicted: UsableFigure | None = None  # and that it gets wrong
+
+
 class LongAnswers(Part):
     """Figures of answers that are sentences, with how many each is a mean of."""
 
@@ -253,6 +274,7 @@ class Report(RunReport):
     long_answers: LongAnswers | None = None
     world_facts: SanityFigures | None = None
     spatial: Spatial | None = None
+    usable: Usable | None = None
     gap_closed: float | None = None  # the share of `gap` in `contains`
     gap: dict[str, GapClosed] | None = None
     study: Study | None = None
@@ -266,6 +288,8 @@ class Report(RunReport):
         for name in ("hallucination", "relational", "long_answers", "forget"):
             if name in plain:
                 plain[name] = present(plain[name])
+        if "usable" in plain:
+            plain["usable"] = {use: present(figure) for use, figure in present(plain["usable"]).items()}
         if "spatial" in plain:
             pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
             plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})

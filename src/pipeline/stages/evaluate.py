@@ -16,7 +16,7 @@ from pipeline.artifacts import RunFolder, StageResult
 from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
-from pipeline.evaluation.arms import Ask, Plan
+from pipeline.evaluation.arms import TELL_ARMS, Ask, Plan
 from pipeline.evaluation.drift import drift
 from pipeline.evaluation.forgetting import begun, forget_asks, forget_figures, without_forgotten
 from pipeline.evaluation.guards import guard_figures
@@ -76,7 +76,11 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         retriever = StoreRetriever(stores, encoder)
         plan = plan_arms(
-            studied, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
+            studied,
+            retriever,
+            controls=config.evaluation.controls,
+            secondary_n=config.evaluation.secondary_n,
+            uses_n=config.evaluation.uses_n,
         )
         full = config.evaluation.controls == "full"
         plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])
@@ -221,18 +225,19 @@ def _replies(
     config: ConsolidationConfig,
     progress: Progress,
 ) -> list[Generation]:
-    """Decode model by model, closed book and memory prompts apart; the same settings for all.
+    """Decode model by model, closed book, memory prompts and free texts apart; the same settings for all models.
 
     ``untold`` are the asks' memory prompts without memories, against which memory prompts are decoded.
     """
     from pipeline.language.generation import generate
     from pipeline.language.rehearsal import kept_generations
 
-    tokens, batch = config.evaluation.max_new_tokens, config.evaluation.batch_size
+    limits, batch = (config.evaluation.max_new_tokens, config.evaluation.tell_tokens), config.evaluation.batch_size
     found: dict[int, Generation] = {}
+    ways = [(a.model, a.memories is not None, limits[a.arm in TELL_ARMS]) for a in asks]
     for name, lm in models.items():
-        for opened_book in (False, True):
-            mine = [i for i, a in enumerate(asks) if a.model == name and (a.memories is not None) == opened_book]
+        for opened_book, tokens in sorted({way[1:] for way in ways}):
+            mine = [i for i, way in enumerate(ways) if way == (name, opened_book, tokens)]
             counterparts = {prompts[i]: untold[i] for i in mine}
             unique = list(counterparts)
             answer = (

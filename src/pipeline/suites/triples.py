@@ -37,6 +37,11 @@ def relations() -> Mapping[str, Mapping[str, Any]]:
     return cast(Mapping[str, Mapping[str, Any]], yaml.safe_load(source.read_text(encoding="utf-8")))
 
 
+def relation_name(relation: str) -> str:
+    """A relation as `Fact.relation` has it: ``is aged`` is ``is-aged``."""
+    return relation.removeprefix("'s ").replace(" ", "-")
+
+
 def read_triples(path: Path, n: int) -> list[Fact]:
     """The first ``n`` triples of a file as facts with all their questions.
 
@@ -62,7 +67,7 @@ def read_triples(path: Path, n: int) -> list[Fact]:
 def _fact(row: Row, subject: str, relation: str, answer: str) -> Fact:
     forms = relations()[relation]
     slots = {"subject": subject, "object": answer, "an_object": with_article(answer)}
-    identity, name = f"triple-{row.line:03d}", relation.removeprefix("'s ").replace(" ", "-")
+    identity, name = f"triple-{row.line:03d}", relation_name(relation)
     return Fact(
         id=identity,
         text=forms["text"].format_map(slots),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 Split = Literal["train", "probe", "test"]
 Style = Literal["question", "cloze", "request", "statement"]
 Kind = Literal["episodic", "relational", "spatial"]
 """Which memory a fact belongs to."""
+Use = Literal["yes_no", "reversed", "tell", "implied"]
+USES: tuple[Use, ...] = get_args(Use)
+"""What can be done with a fact beside asking for it, see `pipeline.suites.uses`."""
+YES, NO = "Yes", "No"
 DOCUMENT = "document"
 """Relation of a passage and of all its questions, each of which asks something else."""
 
