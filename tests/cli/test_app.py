@@ -33,6 +33,7 @@ COMMANDS = (
     "down",
     "status",
     "bench",
+    "score",
 )
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 
