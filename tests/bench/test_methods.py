@@ -185,3 +185,28 @@ def test_the_plot_is_the_same_bytes_for_the_same_figures() -> None:
     for form, start in ((png, b"\x89PNG"), (svg, b"<?xml")):
         one, other = (form(pareto_plot(found)) for _ in range(2))
         assert one == other and one.startswith(start)
+
+
+def test_a_student_that_is_its_own_teacher_has_nothing_to_follow(tiny_folder: Path) -> None:
+    pytest.importorskip("trl")
+    from pipeline.bench.methods.sdft import divergence
+    from pipeline.language.adapter import attach
+    from pipeline.language.models import load_model
+
+    lm = load_model(ModelConfig(name=str(tiny_folder), device="cpu"))
+    adapted = attach(lm, LORA, 1)
+    prompts, targets = ["Where is she?", "Who was it, and when?"], [[7, 9, 2], [11]]
+    same, seen = divergence(lm, adapted, prompts, prompts, targets)
+    assert float(same.detach()) == pytest.approx(0.0, abs=1e-6)
+    assert seen == sum(len(lm.tokenizer(p)["input_ids"]) for p in prompts) + 4
+    other, _ = divergence(lm, adapted, prompts, ["It is here. Where is she?", "Nobody."], targets)
+    p, q = (
+        torch.log_softmax(
+            lm.model(torch.tensor([lm.tokenizer(text)["input_ids"] + [11]])).logits[0, -2].detach().float(), -1
+        )
+        for text in (prompts[1], "Nobody.")
+    )
+    alone, _ = divergence(lm, adapted, prompts[1:], ["Nobody."], targets[1:])
+    assert (
+        float(alone.detach()) == pytest.approx(float((p.exp() * (p - q)).sum()), rel=1e-3) and float(other.detach()) > 0
+    )

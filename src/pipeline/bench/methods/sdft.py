@@ -86,7 +86,10 @@ def divergence(
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from trl import GKDTrainer
+        try:
+            from trl import GKDTrainer
+        except ImportError:  # later versions
+            from trl.experimental.gkd import GKDTrainer
 
     enabled = lm.dtype == torch.bfloat16
     with torch.autocast(lm.device.type, dtype=torch.bfloat16, enabled=enabled):
