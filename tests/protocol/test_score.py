@@ -16,9 +16,10 @@ from pipeline.errors import ModelError
 from pipeline.language.adapter import CONFIG, attach, save_adapter
 from pipeline.language.models import LanguageModel
 from pipeline.progress import Silent
-from pipeline.protocol.checkpoints import load_checkpoint
+from pipeline.protocol.checkpoints import load_checkpoint, trained_here
 from pipeline.protocol.score import is_complete, score
 from tests.language.tiny import tiny_language_model, tiny_model, tiny_tokenizer
+from tests.stages.nights import ScriptedNight
 
 LORA = LoraConfig(rank=2, alpha=4, first_layer=2, start="random")
 
@@ -145,3 +146,13 @@ def test_only_the_whole_suite_under_the_protocol_s_settings_is_complete() -> Non
     assert is_complete(whole, 50) and not is_complete(ScoreConfig(facts=4), 50)
     assert is_complete(ScoreConfig(evaluation=whole.evaluation.model_copy(update={"batch_size": 8})), 50)
     assert not is_complete(ScoreConfig(evaluation=whole.evaluation.model_copy(update={"max_new_tokens": 60})), 50)
+
+
+def test_the_champion_and_a_run_mean_the_adapter_that_a_night_trained(
+    monkeypatch: pytest.MonkeyPatch, artifact_root: Path
+) -> None:
+    run = ScriptedNight(monkeypatch).run()
+    for name in ("champion", run.run_id, str(run.path), "consolidation/episodic"):
+        assert trained_here(name, ModelConfig(), artifact_root) == run.path / "lora_train" / "adapter"
+    with pytest.raises(ModelError, match="no champion"):
+        trained_here("champion", ModelConfig(name="another"), artifact_root)

@@ -62,10 +62,10 @@ def load_checkpoint(name: str, base: LanguageModel, config: ModelConfig, root: P
             f"{name} is no model: expected a folder with config.json and *.safetensors (a model), with {CONFIG} and "
             f"{WEIGHTS} (a PEFT adapter), or a run's folder"
         )
-    return _adapter(name, _trained_here(name, config, root), base)
+    return _adapter(name, trained_here(name, config, root), base)
 
 
-def _trained_here(name: str, config: ModelConfig, root: Path) -> Path:
+def trained_here(name: str, config: ModelConfig, root: Path) -> Path:
     """The adapter of the champion or of a run."""
     from pipeline.artifacts import find_run
     from pipeline.sessions.asking import ADAPTER
