@@ -86,6 +86,8 @@ def test_rivals_share_the_count_of_tokens_and_differ_in_what_they_adapt(tiny_fol
 
 
 def test_an_idle_prefix_decodes_and_drifts_like_the_model_itself(tiny_folder: Path) -> None:
+    from transformers import DynamicCache
+
     from pipeline.bench.methods.prefix import Prefixed
     from pipeline.language.drift import drift_rows
     from pipeline.language.models import load_for_evaluation
@@ -94,7 +96,7 @@ def test_an_idle_prefix_decodes_and_drifts_like_the_model_itself(tiny_folder: Pa
 
     base = load_for_evaluation(ModelConfig(name=str(tiny_folder), device="cpu"))
     other = replace(base, model=tiny_model(seed=1).to(torch.float32))
-    bare, packed = Prefixed(base, other.model), Weights(other)
+    bare, packed = Prefixed(base, other.model, lambda rows: DynamicCache(), 0), Weights(other)
     questions = [q for fact in load_frozen("v1", 3).taught for q in fact.asked("test")][:11]
     ours, theirs = (entrant.answer(questions, ASKED, lambda n: None) for entrant in (bare, packed))
     assert ours == theirs
@@ -105,6 +107,31 @@ def test_an_idle_prefix_decodes_and_drifts_like_the_model_itself(tiny_folder: Pa
     for a, b in zip(*both, strict=True):
         for field in ("kl", "base", "post"):
             torch.testing.assert_close(*(torch.tensor(getattr(x, field)) for x in (a, b)), rtol=1e-3, atol=1e-4)
+
+
+def test_a_prefix_is_read_as_peft_reads_it(tiny_folder: Path) -> None:
+    from peft import PrefixTuningConfig, get_peft_model
+
+    from pipeline.bench.methods.prefix import Prefixed
+    from pipeline.bench.programs import quiet
+    from pipeline.language.models import load_for_evaluation
+
+    base = load_for_evaluation(ModelConfig(name=str(tiny_folder), device="cpu"))
+    with quiet():
+        virtual = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+        peft = get_peft_model(tiny_model().float(), virtual).eval()
+    prefixed = Prefixed(base, peft.get_base_model(), peft.get_prompt, 3)
+    rows = [[5, 6, 7, 8, 9, 10], [11, 12, 13]]
+    replies = prefixed._greedy(rows, 4)
+    with torch.no_grad():
+        for row, reply, own in zip(rows, replies, prefixed._logits(True, rows, [6, 3]), strict=True):
+            whole = peft(input_ids=torch.tensor([row]), attention_mask=torch.ones(1, len(row))).logits[0]
+            torch.testing.assert_close(own, whole, rtol=1e-4, atol=1e-4)
+            text = list(row)
+            for _ in range(reply.new_tokens):
+                text.append(int(peft(input_ids=torch.tensor([text])).logits[0, -1].argmax()))
+            assert base.tokenizer.decode(text[len(row) :], skip_special_tokens=True).strip() == reply.text
+            assert not torch.allclose(own, base.model(torch.tensor([row])).logits[0], atol=1e-2)
 
 
 def test_no_method_receives_a_test_question(monkeypatch: pytest.MonkeyPatch, tiny_folder: Path, tmp_path: Path) -> None:

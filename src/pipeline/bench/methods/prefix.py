@@ -6,7 +6,7 @@ The prefix cannot be merged into weights, so it is examined through transformers
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -36,9 +36,9 @@ def prefix(task: Task) -> Learned:
 
     from pipeline.language.models import load_for_evaluation
 
-    lm = load_for_evaluation(task.config.model)
-    torch.manual_seed(task.config.seed)
-    virtual = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=task.config.prefix_tokens)
+    config, lm = task.config, load_for_evaluation(task.config.model)
+    torch.manual_seed(config.seed)
+    virtual = PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=config.prefix_tokens)
     with quiet():
         adapted = get_peft_model(lm.model, virtual)
     adapted.prompt_encoder.to(lm.device)
@@ -50,24 +50,33 @@ def prefix(task: Task) -> Learned:
         from peft import PeftModel
 
         with quiet():
-            model = PeftModel.from_pretrained(copy.deepcopy(base.model), str(folder))
-        return Prefixed(base, model.to(base.device).eval())
+            model = PeftModel.from_pretrained(copy.deepcopy(base.model), str(folder)).to(base.device).eval()
+        return Prefixed(base, model.get_base_model(), model.get_prompt, config.prefix_tokens)
 
     return Learned(entrant, tokens, 0, trained)
 
 
 @dataclass(frozen=True)
 class Prefixed:
-    """The base behind a trained prefix; the prompt itself holds the question alone."""
+    """A model behind a trained prefix; the prompt itself holds the question alone.
+
+    Attributes:
+        base: The untouched base.
+        model: The model that reads the prefix.
+        cache: From a number of rows to a fresh cache that holds the prefix's keys and values for each.
+        virtual: Tokens of the prefix.
+    """
 
     base: LanguageModel
     model: Any
+    cache: Callable[[int], Any]
+    virtual: int
     closed_book: bool = True
 
     def answer(
         self, questions: Sequence[Question], config: EvaluationConfig, advance: Advance
     ) -> tuple[list[str], list[Generation]]:
-        """Greedy replies, computed from the whole text at every token."""
+        """Greedy replies."""
         from pipeline.language.prompts import closed_book_prompt
 
         tokenizer = self.base.tokenizer
@@ -83,37 +92,52 @@ class Prefixed:
         return prompts, [made[prompt] for prompt in prompts]
 
     def _greedy(self, rows: list[list[int]], limit: int) -> list[Generation]:
+        """Rows are padded on the left; a row that has ended is decoded on with the others, and cut."""
         import torch
 
         from pipeline.language.generation import Generation
 
         end: int = self.base.tokenizer.eos_token_id
-        replies: list[list[int]] = [[] for _ in rows]
-        going = list(range(len(rows)))
+        width, device = max(map(len, rows)), self.base.device
+        ids = torch.full((len(rows), width), self.base.tokenizer.pad_token_id, device=device)
+        real = torch.ones((len(rows), self.virtual + width), dtype=torch.long, device=device)
+        for i, row in enumerate(rows):
+            ids[i, width - len(row) :] = torch.tensor(row, device=device)
+            real[i, self.virtual : self.virtual + width - len(row)] = 0
+        places = (real.cumsum(1) - 1)[:, self.virtual :]
+        cache, chosen = self.cache(len(rows)), torch.zeros((len(rows), 0), dtype=torch.long, device=device)
         with torch.inference_mode():
-            for _ in range(limit):
-                logits = self._logits(self.model, [rows[i] + replies[i] for i in going], 1)
-                for i, token in zip(going, torch.stack([part[-1] for part in logits]).argmax(-1).tolist(), strict=True):
-                    replies[i].append(token)
-                going = [i for i in going if replies[i][-1] != end]
-                if not going:
-                    break
-        text = [self.base.tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
-        return [Generation(t, len(r), r[-1] != end) for t, r in zip(text, replies, strict=True)]
+            while chosen.shape[1] < limit and not bool((chosen == end).any(1).all()):
+                out = self.model(
+                    input_ids=ids,
+                    attention_mask=real,
+                    position_ids=places,
+                    past_key_values=cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                ids, places = out.logits[:, -1].argmax(-1)[:, None], places[:, -1:] + 1
+                real = torch.cat([real, torch.ones_like(ids)], 1)
+                chosen = torch.cat([chosen, ids], 1)
+        replies = [row[: row.index(end) + 1] if end in row else row for row in chosen.tolist()]
+        texts = [self.base.tokenizer.decode(reply, skip_special_tokens=True).strip() for reply in replies]
+        return [Generation(t, len(r), r[-1] != end) for t, r in zip(texts, replies, strict=True)]
 
-    def _logits(self, model: Any, rows: Sequence[Sequence[int]], last: int | Sequence[int]) -> list[Tensor]:
+    def _logits(self, prefixed: bool, rows: Sequence[Sequence[int]], last: Sequence[int]) -> list[Tensor]:
         """Logits of the last so many positions of every row, (positions, vocabulary); padding stands on the right."""
         import torch
 
-        width, device = max(map(len, rows)), self.base.device
+        width, device, before = max(map(len, rows)), self.base.device, self.virtual if prefixed else 0
         ids = torch.full((len(rows), width), self.base.tokenizer.pad_token_id, device=device)
-        real = torch.zeros((len(rows), width), dtype=torch.long, device=device)
+        real = torch.ones((len(rows), before + width), dtype=torch.long, device=device)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row, device=device)
-            real[i, : len(row)] = 1
-        counts = [last] * len(rows) if isinstance(last, int) else last
-        logits = model(input_ids=ids, attention_mask=real).logits
-        return [logits[i, len(row) - n : len(row)].float() for i, (row, n) in enumerate(zip(rows, counts, strict=True))]
+            real[i, before + len(row) :] = 0
+        places = torch.arange(before, before + width, device=device).expand(len(rows), -1)
+        behind = {"past_key_values": self.cache(len(rows))} if prefixed else {}
+        model = self.model if prefixed else self.base.model
+        logits = model(input_ids=ids, attention_mask=real, position_ids=places, **behind).logits
+        return [logits[i, len(row) - n : len(row)].float() for i, (row, n) in enumerate(zip(rows, last, strict=True))]
 
     def drift(self, base: LanguageModel, rows: Sequence[TrainingRow], advance: Advance) -> list[TokenDrift]:
         """Exact, over the whole vocabulary, as `pipeline.language.drift.token_drift` measures weights."""
@@ -128,7 +152,7 @@ class Prefixed:
             for start in range(0, len(rows), DRIFT_ROWS):
                 part = tokens[start : start + DRIFT_ROWS]
                 texts, counts = [(p + t)[:-1] for p, t in part], [len(t) for _, t in part]
-                both = [self._logits(model, texts, counts) for model in (base.model, self.model)]
+                both = [self._logits(prefixed, texts, counts) for prefixed in (False, True)]
                 for row, (_, target), *logits in zip(rows[start : start + DRIFT_ROWS], part, *both, strict=True):
                     p, q = (torch.log_softmax(one, dim=-1) for one in logits)
                     at = torch.tensor(target, device=base.device)[:, None]
