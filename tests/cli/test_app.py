@@ -34,6 +34,7 @@ COMMANDS = (
     "down",
     "status",
     "bench",
+    "score",
 )
 SETTINGS = [part for setting in SMALL for part in ("--set", setting)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from pipeline.language.drift import drift_rows, token_drift
@@ -21,9 +22,12 @@ def test_a_model_does_not_drift_from_itself(tiny: LanguageModel) -> None:
         np.testing.assert_allclose(drifted.kl, 0, atol=1e-6)
 
 
-def test_it_equals_the_divergence_of_plain_forward_passes(tiny: LanguageModel, own_tiny: LanguageModel) -> None:
+@pytest.mark.parametrize("changed", ["layers.1.mlp.down_proj", "embed_tokens", "norm"])
+def test_it_equals_the_divergence_of_plain_forward_passes(
+    tiny: LanguageModel, own_tiny: LanguageModel, changed: str
+) -> None:
     with torch.no_grad():
-        own_tiny.model.model.layers[1].mlp.down_proj.weight.mul_(1.5)
+        own_tiny.model.model.get_submodule(changed).weight.mul_(1.5)
     rows, told = mixed_rows(tiny), []
     found = token_drift(tiny, own_tiny, rows, told.append)
     assert sum(told) == len(rows)

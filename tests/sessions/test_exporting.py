@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.artifacts import list_runs
 from pipeline.errors import ArtifactError, ModelError, TrainingError
-from pipeline.sessions.exporting import _new_folder, export_adapter
+from pipeline.sessions.exporting import export_adapter, new_folder
 from tests.stages.nights import ScriptedNight
 
 
@@ -42,7 +42,7 @@ def test_a_failed_export_leaves_nothing(tmp_path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        _new_folder(tmp_path / "out", half)
+        new_folder(tmp_path / "out", half)
     assert not list(tmp_path.glob("*out*"))
     (tmp_path / "empty").mkdir()
-    assert (_new_folder(tmp_path / "empty", lambda folder: (folder / "a").touch()) / "a").exists()
+    assert (new_folder(tmp_path / "empty", lambda folder: (folder / "a").touch()) / "a").exists()

@@ -11,15 +11,29 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.bench.course import Course, Stopwatch, examiner
 from pipeline.bench.isolation import Pause
 
 if TYPE_CHECKING:
+    from pipeline.config import LoraConfig
     from pipeline.config.benchmarks import SleepBenchConfig
     from pipeline.language.models import LanguageModel
     from pipeline.language.rows import TrainingRow
+
+Tokenised = tuple[list[int], list[int]]
+"""Prompt and target; only the target is learned."""
+
+
+class Recipe(Protocol):
+    """What a training of transformers' Trainer reads: section ``lora`` for rate, rows a step, passes and clipping."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def lora(self) -> LoraConfig: ...
+
 
 Program = Callable[["LanguageModel", "Sequence[TrainingRow]", "SleepBenchConfig", Pause], Course]
 """Trains on rows, calling its last argument whenever another program may go on."""
@@ -54,28 +68,45 @@ class _Reached(Exception):
 
 def plain_peft(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBenchConfig, pause: Pause) -> Course:
     """`transformers.Trainer` with a padding collator and labels on the answer."""
-    from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
-
     from pipeline.language.adapter import attach
 
     adapted, watch = attach(lm, config.lora, config.seed), _stopwatch(lm, rows, config, pause)
+    supervised(lm, adapted, tokenise(lm, rows), config, _watched(watch))
+    return watch.course()
+
+
+def supervised(
+    lm: LanguageModel, model: Any, rows: Sequence[Tokenised], recipe: Recipe, watched: Any, bf16: bool | None = None
+) -> None:
+    """Train whatever requires gradients in ``model`` by cross-entropy on the targets.
+
+    Args:
+        lm: The base, for its tokenizer and device.
+        model: What is trained: the base itself, or PEFT's wrapper of it.
+        rows: Prompt and target of every row.
+        recipe: Rate, rows a step, passes.
+        watched: A callback of transformers.
+        bf16: Whether products are computed in bfloat16; None does so where the base's weights are.
+    """
+    from transformers import DataCollatorForSeq2Seq, PrinterCallback, Trainer, TrainingArguments
+
     data = [
         {"input_ids": prompt + target, "attention_mask": [1] * len(prompt + target),
          "labels": [-100] * len(prompt) + target}
-        for prompt, target in _tokens(lm, rows)
+        for prompt, target in rows
     ]  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    arguments = _arguments(lm, len(rows), recipe) | ({} if bf16 is None else {"bf16": bf16})
+    with tempfile.TemporaryDirectory() as folder, quiet():
         trainer = Trainer(
-            adapted,
-            TrainingArguments(folder, **_arguments(lm, len(rows), config)),
+            model,
+            TrainingArguments(folder, **arguments),
             data_collator=DataCollatorForSeq2Seq(lm.tokenizer, padding=True),
             train_dataset=data,
-            optimizers=_optimiser(lm, len(rows), config),
-            callbacks=[_watched(watch)],
+            optimizers=optimiser_of(model, len(rows), recipe),
+            callbacks=[watched],
         )
         trainer.remove_callback(PrinterCallback)
         trainer.train()
-    return watch.course()
 
 
 def sft_trainer(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBenchConfig, pause: Pause) -> Course:
@@ -85,7 +116,7 @@ def sft_trainer(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBen
 
     from pipeline.language.adapter import attach
 
-    with _quiet():
+    with quiet():
         from trl import SFTConfig, SFTTrainer
 
         adapted, watch = attach(lm, config.lora, config.seed), _stopwatch(lm, rows, config, pause)
@@ -93,7 +124,7 @@ def sft_trainer(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBen
         data = Dataset.from_list(
             [
                 {"input_ids": prompt + target, "completion_mask": [0] * len(prompt) + [1] * len(target)}
-                for prompt, target in _tokens(lm, rows)
+                for prompt, target in tokenise(lm, rows)
             ]
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -105,7 +136,7 @@ def sft_trainer(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBen
                 arguments,
                 train_dataset=data,
                 processing_class=lm.tokenizer,
-                optimizers=_optimiser(lm, len(rows), config),
+                optimizers=optimiser_of(adapted, len(rows), config),
                 callbacks=[_watched(watch)],
             )
             trainer.remove_callback(PrinterCallback)
@@ -117,7 +148,7 @@ def _stopwatch(lm: LanguageModel, rows: Sequence[TrainingRow], config: SleepBenc
     return Stopwatch(examiner(lm, rows, config), config.evaluate_every, config.quality, lm.device, pause)
 
 
-def _tokens(lm: LanguageModel, rows: Sequence[TrainingRow]) -> list[tuple[list[int], list[int]]]:
+def tokenise(lm: LanguageModel, rows: Sequence[TrainingRow]) -> list[Tokenised]:
     """Prompt and target of every row, tokenised apart as the night does."""
     tokenised = [
         tuple(lm.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (row.prompt, row.target))
@@ -126,7 +157,7 @@ def _tokens(lm: LanguageModel, rows: Sequence[TrainingRow]) -> list[tuple[list[i
     return [(prompt, target) for prompt, target in tokenised]
 
 
-def _arguments(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> dict[str, Any]:
+def _arguments(lm: LanguageModel, rows: int, config: Recipe) -> dict[str, Any]:
     """The night's settings in the words of transformers."""
     import torch
 
@@ -146,7 +177,7 @@ def _arguments(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> dict[s
     }
 
 
-def _optimiser(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> tuple[Any, Any]:
+def optimiser_of(model: Any, rows: int, config: Recipe) -> tuple[Any, Any]:
     """The night's optimiser and schedule; transformers' own schedules begin with a step at rate 0."""
     import torch
 
@@ -156,7 +187,7 @@ def _optimiser(lm: LanguageModel, rows: int, config: SleepBenchConfig) -> tuple[
     lora = config.lora
     steps = -(-rows // lora.rows_per_step(rows)) * lora.epochs
     optimiser = torch.optim.AdamW(
-        trainable(lm.model).values(), lora.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
+        trainable(model).values(), lora.learning_rate, (0.9, 0.99), weight_decay=0.0, fused=True
     )
     rate = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: schedule(min(step, steps - 1), steps, lora) / lora.learning_rate
@@ -180,7 +211,7 @@ def _watched(watch: Stopwatch) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the peers' warnings about each other's deprecated names."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pipeline.config.benchmarks import SleepBenchConfig
     from pipeline.language.models import LanguageModel
     from pipeline.language.rows import TrainingRow
+    from pipeline.suites.types import Fact
 
 NEEDS = {"TRL SFTTrainer": "trl"}
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrices whose product shows the machine's limit
@@ -134,18 +135,23 @@ def product_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 def rows_of(lm: LanguageModel, config: SleepBenchConfig) -> list[TrainingRow]:
     """The first train questions of every fact, in the words of the episodic suite."""
-    from pipeline.config import DistilConfig
-    from pipeline.language.forms import fact_rows
     from pipeline.suites.episodic import build_episodic
-    from pipeline.suites.rehearsal import load_rehearsal
 
     facts = build_episodic(config.facts, config.seed).taught
-    every = fact_rows(facts, lm.tokenizer, DistilConfig(memory_forms=0), config.seed, load_rehearsal().slots)
-    chosen: list[TrainingRow] = []
+    every, chosen = question_rows(lm, facts, config.seed), []
     for fact in facts:
-        asked = [row for row in every if row.episode_id == fact.id and (row.kind, row.split) == ("question", "train")]
-        chosen += asked[: config.lora.forms_per_epoch]
+        chosen += [row for row in every if row.episode_id == fact.id][: config.lora.forms_per_epoch]
     return chosen
+
+
+def question_rows(lm: LanguageModel, facts: Sequence[Fact], seed: int) -> list[TrainingRow]:
+    """Every train question of every fact, closed book, fact by fact."""
+    from pipeline.config import DistilConfig
+    from pipeline.language.forms import fact_rows
+    from pipeline.suites.rehearsal import load_rehearsal
+
+    rows = fact_rows(facts, lm.tokenizer, DistilConfig(memory_forms=0), seed, load_rehearsal().slots)
+    return [row for row in rows if (row.kind, row.split) == ("question", "train")]
 
 
 def quality_table(found: Mapping[str, tuple[Course, int]], config: SleepBenchConfig) -> dict[str, dict[str, Figure]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, services
+from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, scores, services
 from pipeline.cli.failures import Guarded
 
 QUIET = {
@@ -50,6 +50,7 @@ app.command("up")(services.up)
 app.command("down")(services.down)
 app.command("status")(services.status)
 app.command("bench")(benchmarks.bench)
+app.command("score")(scores.score)
 
 
 def _version(asked: bool) -> None:

@@ -52,11 +52,18 @@ def token_drift(
     found: list[TokenDrift] = []
     encoded = encode(base, rows, shared_layers(base.model, post.model))
     run_lower(base, encoded)
-    for number, members in enumerate(batches(encoded, encoded.rows, BATCH_TOKENS)):
+    theirs = encoded
+    if not _same_embeddings(base.model, post.model):  # a model that was trained as a whole
+        theirs = encode(base, rows, 0)
+        run_lower(post, theirs)
+    parted = zip(*(batches(some, some.rows, BATCH_TOKENS) for some in (encoded, theirs)), strict=True)
+    for number, (members, counterparts) in enumerate(parted):
         if number % TIDY_EVERY == 0:
             return_freed_memory()
         batch = collate(encoded, members)
-        p, q = (torch.log_softmax(upper_logits(lm, encoded, batch), dim=-1) for lm in (base, post))
+        beside = batch if theirs is encoded else collate(theirs, counterparts)
+        asked = ((base, encoded, batch), (post, theirs, beside))
+        p, q = (torch.log_softmax(upper_logits(*each), dim=-1) for each in asked)
         lengths = [len(member.targets) for member in batch.rows]
         parts = ((p.exp() * (p - q)).sum(1), *(x.gather(1, batch.targets[:, None])[:, 0] for x in (p, q)))
         divided = (torch.split(part.cpu(), lengths) for part in parts)
@@ -69,6 +76,8 @@ def token_drift(
 
 def shared_layers(base: Any, post: Any) -> int:
     """How many lowest layers an adapter left as they were: both models compute them alike, so they run once."""
+    if not _same_embeddings(base, post):
+        return 0
     pairs = zip(base.model.layers, post.model.layers, strict=True)
     different = (
         index
@@ -76,3 +85,7 @@ def shared_layers(base: Any, post: Any) -> int:
         if not all(map(torch.equal, *(layer.state_dict().values() for layer in layers)))
     )
     return next(different, len(base.model.layers))
+
+
+def _same_embeddings(base: Any, post: Any) -> bool:
+    return torch.equal(base.model.embed_tokens.weight, post.model.embed_tokens.weight)

@@ -24,7 +24,7 @@ def export_adapter(run: RunFolder, folder: Path) -> Path:
         ArtifactError: The folder exists and is not empty.
     """
     adapter = _adapter(run)
-    return _new_folder(folder, lambda staged: shutil.copytree(adapter, staged, dirs_exist_ok=True))
+    return new_folder(folder, lambda staged: shutil.copytree(adapter, staged, dirs_exist_ok=True))
 
 
 def export_merged(run: RunFolder, folder: Path) -> Path:
@@ -53,7 +53,7 @@ def export_merged(run: RunFolder, folder: Path) -> Path:
         told = {"run_id": run.run_id, "prompt": prompt, "max_new_tokens": config.evaluation.max_new_tokens}
         write_json(staged / PROMPT, told | {"decoding": "greedy", "add_special_tokens": False})
 
-    return _new_folder(folder, write)
+    return new_folder(folder, write)
 
 
 def _adapter(run: RunFolder) -> Path:
@@ -63,7 +63,7 @@ def _adapter(run: RunFolder) -> Path:
     return adapter
 
 
-def _new_folder(folder: Path, write: Callable[[Path], object]) -> Path:
+def new_folder(folder: Path, write: Callable[[Path], object]) -> Path:
     """Fill a folder beside the target, then rename it: all of it is there, or nothing."""
     target = folder.expanduser().absolute()
     if target.exists() and (not target.is_dir() or any(target.iterdir())):

@@ -1,0 +1,176 @@
+"""From what a person names to weights that can be scored, or to a clear refusal.
+
+A Hugging Face folder with a model, a PEFT adapter's folder, a run, ``champion``, or ``none`` for the base itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pipeline.artifacts import digest_file, read_json
+from pipeline.config import ModelConfig
+from pipeline.errors import ArtifactError, EngramError, ModelError
+from pipeline.protocol.entrants import Weights
+
+if TYPE_CHECKING:
+    from pipeline.language.models import LanguageModel
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+_SHAPE = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An entrant that was found.
+
+    Attributes:
+        name: As the person named it.
+        kind: What it turned out to be.
+        digest: Of its weights, 16 hex digits.
+        weights: Ready to be asked.
+    """
+
+    name: str
+    kind: Literal["base", "adapter", "model"]
+    digest: str
+    weights: Weights
+
+
+def load_checkpoint(name: str, base: LanguageModel, config: ModelConfig, root: Path) -> Checkpoint:
+    """Find and load an entrant.
+
+    Args:
+        name: ``none``, ``champion``, a folder, or a run.
+        base: The untouched base, in float32.
+        config: Of the base.
+        root: Artifact root, below which runs and the champion lie.
+
+    Raises:
+        ModelError: There is no such entrant, it is no model, or it belongs to another base.
+    """
+    if name == "none":
+        return Checkpoint(name, "base", base.digest, Weights(base, is_base=True))
+    folder = Path(name).expanduser()
+    if folder.is_dir() and not (folder / "manifest.json").is_file():
+        if (folder / CONFIG).is_file() or (folder / WEIGHTS).is_file():
+            return _adapter(name, folder, base)
+        if (folder / "config.json").is_file():
+            return _model(name, folder, base, config)
+        raise ModelError(
+            f"{name} is no model: expected a folder with config.json and *.safetensors (a model), with {CONFIG} and "
+            f"{WEIGHTS} (a PEFT adapter), or a run's folder"
+        )
+    return _adapter(name, trained_here(name, config, root), base)
+
+
+def trained_here(name: str, config: ModelConfig, root: Path) -> Path:
+    """The adapter of the champion or of a run."""
+    from pipeline.artifacts import find_run
+    from pipeline.sessions.asking import ADAPTER
+    from pipeline.sessions.champion import find_champion
+
+    if name == "champion":
+        champion = find_champion(root, config)
+        if champion is None:
+            raise ModelError(f"there is no champion below {root} yet: no night of this base passed its guards")
+        return champion.adapter
+    try:
+        run = find_run(name, root)
+    except ArtifactError as error:
+        raise ModelError(
+            f"{name!r}: expected a model's folder, an adapter's folder, a run, champion or none; {error}"
+        ) from None
+    if not (run.path / ADAPTER / WEIGHTS).is_file():
+        raise ModelError(f"run {run.run_id} has no adapter yet; resume it first")
+    return run.path / ADAPTER
+
+
+def _adapter(name: str, folder: Path, base: LanguageModel) -> Checkpoint:
+    from pipeline.language.adapter import load_adapter
+
+    require_same_base(folder, base)
+    try:
+        lm = load_adapter(base, folder)
+    except EngramError:
+        raise
+    except Exception as error:  # PEFT raises whatever its parts raise
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{folder} is no adapter of {base.name!r} that can be merged into its weights: {first}"
+        ) from error
+    return Checkpoint(name, "adapter", digest_file(folder / WEIGHTS)[:16], Weights(lm))
+
+
+def require_same_base(folder: Path, base: LanguageModel) -> None:
+    """Refuse an adapter that names another base, or whose matrices do not fit this one.
+
+    Raises:
+        ModelError: With what was expected and what was found.
+    """
+    if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
+        missing = CONFIG if not (folder / CONFIG).is_file() else WEIGHTS
+        raise ModelError(f"{folder} is no PEFT adapter that can be scored: {missing} is missing")
+    told = read_json(folder / CONFIG)
+    if "LORA" not in str(told.get("peft_type", "")).upper():
+        raise ModelError(
+            f"{folder} holds a PEFT adapter of type {told.get('peft_type')!r}; entrants are one set of weights, so it "
+            "has to be a kind of LoRA, which can be merged into the base"
+        )
+    named = str(told.get("base_model_name_or_path") or "")
+    if named and not _is_base(named, base):
+        raise ModelError(
+            f"the adapter in {folder} was trained on {named!r}, but the base is {base.name!r} ({base.folder.name}); "
+            "name its base by --set model.name=…, or correct base_model_name_or_path if the weights are the same"
+        )
+    _require_fit(folder, base)
+
+
+def _is_base(named: str, base: LanguageModel) -> bool:
+    """Whether a base's name or folder means this base: by its weights where they are here, else by its last part."""
+    from pipeline.language.models import weights_digest
+
+    folder = Path(named).expanduser()
+    if folder.is_dir() and any(folder.glob("*.safetensors")):
+        return weights_digest(folder) == base.digest
+    return folder.name.lower() in (base.folder.name.lower(), Path(base.name).name.lower())
+
+
+def _require_fit(folder: Path, base: LanguageModel) -> None:
+    """Every LoRA matrix belongs to a matrix of the base, with its width or height."""
+    from safetensors import safe_open
+
+    modules: dict[str, Any] = dict(base.model.named_modules())
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        for key in file.keys():  # noqa: SIM118  # no mapping
+            path, _, side = key.removeprefix("base_model.model.").partition(".lora_")
+            if side not in ("A.weight", "B.weight"):
+                continue
+            shape, module = file.get_slice(key).get_shape(), modules.get(path)
+            weight = getattr(module, "weight", None)
+            wanted = None if weight is None else weight.shape[1] if side[0] == "A" else weight.shape[0]
+            found = shape[1] if side[0] == "A" else shape[0]
+            if "embed" not in path and found != wanted:
+                where = f"no matrix {path}" if wanted is None else f"{path} of size {wanted}, not {found}"
+                raise ModelError(
+                    f"the adapter in {folder} belongs to another base: {base.name!r} has {where}; "
+                    "name its base by --set model.name=…"
+                )
+
+
+def _model(name: str, folder: Path, base: LanguageModel, config: ModelConfig) -> Checkpoint:
+    """A whole model of the base's shape and vocabulary; it is asked with the base's tokenizer and template."""
+    from pipeline.language.models import load_for_evaluation
+
+    lm = load_for_evaluation(config.model_copy(update={"name": str(folder)}))
+    for field in _SHAPE:
+        found, wanted = (getattr(model.model.config, field) for model in (lm, base))
+        if found != wanted:
+            raise ModelError(
+                f"the model in {folder} has {field}={found}, but the base {base.name!r} has {wanted}: drift is "
+                "measured against it token by token; name the model that it was trained from by --set model.name=…"
+            )
+    if lm.tokenizer.get_vocab() != base.tokenizer.get_vocab():
+        raise ModelError(f"the tokenizer in {folder} has another vocabulary than that of the base {base.name!r}")
+    return Checkpoint(name, "model", lm.digest, Weights(replace(lm, tokenizer=base.tokenizer)))
