@@ -63,6 +63,18 @@ def test_only_memory_prompts_are_contrasted_and_as_configured(artifact_root: Pat
         assert len({tuple(made[contrast][i].text for i in mine) for contrast in made}) == 3
 
 
+def test_free_texts_alone_may_be_longer_before_and_after(artifact_root: Path) -> None:
+    config = configure(
+        "consolidation/episodic", ["evaluation.max_new_tokens=3", "evaluation.tell_tokens=9"], artifact_root
+    )
+    asks = [Ask(arm, facts(1)[0].questions[0]) for arm in ("pre_off", "tell_pre", "post_off", "tell", "reversed")]
+    asks = [Ask(ask.arm, replace(ask.question, question=f"{ask.arm}?")) for ask in asks]
+    prompts = [closed_book_prompt(BASE.tokenizer, ask.question) for ask in asks]
+    made = _replies(MODELS, asks, prompts, prompts, config, Silent())
+    for ask, prompt, reply in zip(asks, prompts, made, strict=True):
+        assert reply == generate(MODELS[ask.model], [prompt], max_new_tokens=9 if "tell" in ask.arm else 3)[0]
+
+
 def test_format_only_is_left_out_where_there_are_no_namesakes() -> None:
     plan = Plan(
         tuple(Ask(arm, ask.question) for arm in ("format_only", "shuffled_answers") for ask in ASKS[:2]), ("n",)
