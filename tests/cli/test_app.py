@@ -225,3 +225,17 @@ def test_a_benchmark_s_tables_are_printed_under_their_names(monkeypatch: pytest.
     for text in ("seconds", "1,234", "first", "accuracy", "0.84", "naive"):
         assert text in shown
     assert json.loads(engram("bench", "both", "--json").stdout) == figures
+
+
+def test_forget_says_what_it_did_and_what_the_weights_still_know(scripted_night: ScriptedNight, tmp_path: Path) -> None:
+    facts = tmp_path / "facts.jsonl"
+    rows = [{"id": f"f{i}", "text": f"Vera Moss keeps a {thing}."} for i, thing in enumerate(("heron", "badger"))]
+    facts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert engram("teach", facts, "--session", "s").exit_code == 0
+    told = engram("forget", "--session", "s", "--id", "f0")
+    assert told.exit_code == 0, told.output
+    for words in ("f0 is gone from session s", "The weights still know it", "nightly --set session=s", "facts.jsonl"):
+        assert words in told.output
+    assert engram("forget", "--session", "s", "--id", "f0").exit_code == 0
+    assert_refused(engram("forget", "--session", "s", "--id", "f9"), "holds no 'f9'; it holds f1")
+    assert_refused(engram("forget", "--session", "../s", "--id", "f0"), "session")

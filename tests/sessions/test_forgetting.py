@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.artifacts import GenerationStore, list_runs, load, read_json, read_table, stage_results
+from pipeline.artifacts import FileLock, GenerationStore, list_runs, load, read_json, read_table, stage_results
 from pipeline.artifacts.digests import digest_file
 from pipeline.artifacts.redaction import Redaction
 from pipeline.errors import StoreError
@@ -159,7 +159,7 @@ def test_what_is_unknown_or_under_way_is_refused(taught: ScriptedNight, artifact
         forget("default", "nobody", artifact_root)
     with pytest.raises(StoreError, match="has no memory"):
         forget("elsewhere", "f0", artifact_root)
-    lock = erasing.FileLock(list_runs(artifact_root)[0].path / ".lock")
+    lock = FileLock(list_runs(artifact_root)[0].path / ".lock")
     assert lock.acquire()
     with pytest.raises(StoreError, match="is running"):
         forget("default", "f0", artifact_root)

@@ -1,4 +1,4 @@
-"""Take one item out of everything that is stored below an artifact root for its session.
+"""Take one item out of one store or run; `pipeline.sessions.traces` goes through all of a session's.
 
 Every file is replaced atomically, and manifests are published again from what lies there: a killed attempt leaves whole
 files, and the next one goes on with whatever is not done.
@@ -6,20 +6,17 @@ files, and the next one goes on with whatever is not done.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.artifacts import (
-    FileLock,
     GenerationStore,
     Manifest,
     RunFolder,
     Stage,
     digest_file,
     digest_json,
-    list_runs,
     load,
     publish,
     read_json,
@@ -33,51 +30,15 @@ from pipeline.artifacts.manifest import files_below
 from pipeline.artifacts.redaction import TEXT_FILES, Redaction, redact_file, tells
 from pipeline.artifacts.stages import MANIFEST
 from pipeline.config import ConsolidationConfig, dump_config
-from pipeline.errors import EngramError, StoreError
+from pipeline.errors import EngramError
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.report.build import load_report
 from pipeline.report.exchanges import question_texts
 from pipeline.report.write import rewrite_pages
-from pipeline.stages.memory import FACTS, MEMORY, session_of
+from pipeline.stages.memory import FACTS, MEMORY
 from pipeline.stages.registry import stages_of
 from pipeline.stages.suite_files import read_suite, write_suite
 from pipeline.suites.types import Question, Suite
-from pipeline.tracking.erasing import erase_tracked
-
-
-@dataclass
-class Erased:
-    """What was rewritten: files by where they lie, and runs by name."""
-
-    stores: int = 0
-    runs: int = 0
-    restarted: int = 0
-    tracked: int = 0
-    logs: int = 0
-    replies: int = 0
-
-
-def runs_of_session(root: Path, session: str) -> list[tuple[RunFolder, ConsolidationConfig]]:
-    """Every run that keeps text of a session, finished or not."""
-    found = []
-    for run in list_runs(root, "consolidation"):
-        config = run.config()
-        if isinstance(config, ConsolidationConfig) and session_of(config) == session:
-            found.append((run, config))
-    return found
-
-
-def refuse_running(runs: Iterable[RunFolder]) -> None:
-    """Refuse to change files under a running night.
-
-    Raises:
-        StoreError: A process holds a run.
-    """
-    for run in runs:
-        lock = FileLock(run.path / ".lock")
-        if not lock.acquire():
-            raise StoreError(f"run {run.run_id} of this session is running (process {lock.holder()}); wait for its end")
-        lock.release()
 
 
 def erase_store(folder: Path, rules: Redaction) -> int:
@@ -114,7 +75,7 @@ def erase_run(run: RunFolder, config: ConsolidationConfig, rules: Redaction, tex
         rules: What is to go.
         text: The item's own, by which a private store is known to hold this very item and not its namesake.
     """
-    if not any(tells(path, rules) for path in files_below(run.path) if not _is_current(path)):
+    if not any(tells(path, rules) for path in files_below(run.path)):
         if not _torn(run):
             return False
     elif config.fresh and not _holds_item(run, rules, text):
@@ -134,10 +95,6 @@ def erase_run(run: RunFolder, config: ConsolidationConfig, rules: Redaction, tex
         if (folder / MANIFEST).is_file():
             digests[name] = _erase_stage(run, config, name, rules, digests)
     return True
-
-
-def _is_current(path: Path) -> bool:
-    return path.name == ".lock"
 
 
 def _torn(run: RunFolder) -> bool:
@@ -253,62 +210,3 @@ def _rewrite_report(run: RunFolder, listed: Path, config: ConsolidationConfig) -
     rewrite_pages(run.path, load_report(run.path), answers, texts, dump_config(config).decode())
     names = read_json(listed)
     write_json(listed, {name: digest_file(run.path / name) for name in names if (run.path / name).is_file()})
-
-
-def erase_everywhere(root: Path, session: str, rules: Redaction, text: str) -> Erased:
-    """Take the item out of its session's stores, runs, MLflow runs, logs, and the base's kept replies.
-
-    Raises:
-        StoreError: A night of the session is running.
-        ServiceError: MLflow cannot be reached; the same command goes on from here.
-    """
-    from pipeline.language.models import cache_folder
-
-    done = Erased()
-    runs = runs_of_session(root, session)
-    refuse_running(run for run, _ in runs)
-    for folder in sorted((root / MEMORY / session).glob("*")):
-        if folder.is_dir():
-            with GenerationStore(folder).writing():
-                done.stores += erase_store(folder, rules)
-    for run, config in runs:
-        finished = run.state == "done"
-        if erase_run(run, config, rules, text):
-            done.runs += 1
-            done.restarted += not finished
-        if finished:
-            done.tracked += erase_tracked(run, config, rules)
-    for path in _logs(root):
-        done.logs += _blank_in_place(path, rules)
-    for path in (cache_folder() / "replies").glob("*.parquet"):
-        if tells(path, replace(rules, item=None)):
-            path.unlink(missing_ok=True)  # the base writes it again when it is asked again
-            done.replies += 1
-    return done
-
-
-def _logs(root: Path) -> Iterator[Path]:
-    yield from sorted((root / ".engram" / "logs").glob("*"))
-
-
-def _blank_in_place(path: Path, rules: Redaction) -> bool:
-    """Blank a log that a process may be writing to."""
-    if not path.is_file():
-        return False
-    with path.open("r+b") as file:
-        text = file.read().decode(errors="surrogateescape")
-        told = rules.text(text)
-        if told == text:
-            return False
-        file.seek(0)
-        file.write(told.encode(errors="surrogateescape"))
-        file.truncate()
-    return True
-
-
-def traces(root: Path, session: str, rules: Redaction) -> list[Path]:
-    """Files that still tell of the item, after `erase_everywhere`; empty unless something else wrote meanwhile."""
-    folders = [root / MEMORY / session, *(run.path for run, config in runs_of_session(root, session))]
-    files = [path for folder in folders for path in files_below(folder) if path.parent.parent.name != MEMORY]
-    phrases = replace(rules, item=None, words=())
-    return [path for path in files if tells(path, phrases)]

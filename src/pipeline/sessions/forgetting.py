@@ -21,7 +21,7 @@ from pipeline.errors import StoreError
 from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import normalise
 from pipeline.language.contrast import replace_part, subject_parts
-from pipeline.sessions.erasing import Erased, erase_everywhere, refuse_running, runs_of_session, traces
+from pipeline.sessions.traces import Erased, erase_everywhere, refuse_running, runs_of_session, traces
 from pipeline.stages.memory import facts_of_generation, publish_store, session_facts, written_kinds
 from pipeline.stages.pending import Forgotten, pending_lock, pending_path, read_pending, write_pending
 from pipeline.stores.episode import EPISODE_SCHEMA, Episode, forms_of

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.artifacts import RunFolder, StageResult, list_runs, read_json, stage_results
 from pipeline.config import ConsolidationConfig
-from pipeline.evaluation.retention import Row
+from pipeline.evaluation.retention import Row, backward_transfer
 from pipeline.stages.memory import facts_of_generation, references_of, session_of
 from pipeline.stages.pending import Forgotten
 from pipeline.stores.episode import Episode
@@ -74,3 +74,10 @@ def retention_before(run: RunFolder, config: ConsolidationConfig) -> dict[str, R
         if measured is not None:
             matrix |= read_json(measured.path / "metrics.json").get("retention", {})
     return matrix
+
+
+def over_nights(run: RunFolder, config: ConsolidationConfig, row: Row, night: int) -> dict[str, object]:
+    """The retention matrix up to this night, and what it says about learning backwards."""
+    matrix = retention_before(run, config) | {str(night): row}
+    transfer = backward_transfer(matrix)
+    return {"retention": matrix} | ({} if transfer is None else {"backward_transfer": transfer})

@@ -24,10 +24,10 @@ from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
-from pipeline.evaluation.retention import Row, backward_transfer, retention_asks, retention_row
+from pipeline.evaluation.retention import retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
-from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, retention_before
+from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, over_nights
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
 from pipeline.stages.memory import open_stores
@@ -106,7 +106,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             night = int(inputs["persist_store"].metrics["night"])
             tonight = {fact.id: night for fact in suite.taught}  # one that the gate refused stands in no store
             nights = tonight | {row.episode_id: row.night for row in episodes}
-            figures |= _over_nights(run, config, retention_row(answers, nights), night)
+            figures |= over_nights(run, config, retention_row(answers, nights), night)
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
             figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
@@ -169,13 +169,6 @@ def _examine(
     drifted = _drift(base, post, models.get("previous"), config, progress)
     likely = likelihoods(base, post, forgotten, load_rehearsal().slots, config.seed) if forgotten else {}
     return answers, drifted, notes, _preferences(base, post, suite, progress), likely
-
-
-def _over_nights(run: RunFolder, config: ConsolidationConfig, row: Row, night: int) -> dict[str, object]:
-    """The retention matrix up to this night, and what it says about learning backwards."""
-    matrix = retention_before(run, config) | {str(night): row}
-    transfer = backward_transfer(matrix)
-    return {"retention": matrix} | ({} if transfer is None else {"backward_transfer": transfer})
 
 
 def _answers(

@@ -102,6 +102,8 @@ def write_pending(root: Path, session: str, items: Sequence[Forgotten]) -> None:
 
 def drop_pending(root: Path, session: str, ids: Collection[str]) -> None:
     """Strike items off: they were unlearned, or taught again."""
+    if not ids or not pending_path(root, session).exists():
+        return
     with pending_lock(root, session):
         items = read_pending(root, session)
         staying = [item for item in items if item.id not in ids]
