@@ -15,7 +15,8 @@ from pipeline.evaluation.types import Memory
 from pipeline.language.generation import Generation, generate
 from pipeline.language.prompts import closed_book_prompt, memory_prompt
 from pipeline.progress import Silent
-from pipeline.stages.evaluate import _answers, _preferences, _replies, trainable_controls
+from pipeline.stages.decoding import decode
+from pipeline.stages.evaluate import _answers, _preferences, trainable_controls
 from pipeline.stages.night import configure
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Choice, Question
@@ -41,7 +42,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replies(config: ConsolidationConfig) -> list[Generation]:
     untold = [memory_prompt(ask.question.question, []) for ask in ASKS]
-    return _replies(MODELS, ASKS, PROMPTS, untold, config, Silent())
+    return decode(MODELS, ASKS, PROMPTS, untold, config, Silent())
 
 
 def alone(ask: Ask, prompt: str, contrast: float) -> Generation:
@@ -61,6 +62,23 @@ def test_only_memory_prompts_are_contrasted_and_as_configured(artifact_root: Pat
     for model in MODELS:
         mine = [i for i, ask in enumerate(ASKS) if ask.model == model and ask.memories]
         assert len({tuple(made[contrast][i].text for i in mine) for contrast in made}) == 3
+
+
+def test_baselines_have_a_limit_of_their_own_and_a_long_context_is_not_contrasted(artifact_root: Path) -> None:
+    config = configure("consolidation/episodic", ["evaluation.memory_contrast=2.0"], artifact_root)
+    question, other = ASKS[0].question, facts(3)[2]
+    context = (Memory(other.text, other.id, 1.0), Memory(facts(3)[0].text, "f0", 1.0))
+    asks = [Ask("span_short", question), Ask("pre_off", question), Ask("longctx", question, context)]
+    asks.append(Ask("rag", question, context))
+    prompts = render(asks, lambda asked: closed_book_prompt(BASE.tokenizer, asked), memory_prompt)
+    untold = [memory_prompt(ask.question.question, []) for ask in asks]
+    brief, free, long, several = decode(MODELS, asks, prompts, untold, config, Silent())
+    assert brief == generate(BASE, [prompts[0]], max_new_tokens=8)[0] and brief.new_tokens <= 8 < free.new_tokens
+    assert long == generate(BASE, [prompts[2]], max_new_tokens=24, one_line=True)[0]
+    assert (
+        several == generate(BASE, [prompts[3]], max_new_tokens=24, one_line=True, against=[untold[3]], contrast=2.0)[0]
+    )
+    assert long.text != several.text
 
 
 def test_format_only_is_left_out_where_there_are_no_namesakes() -> None:

@@ -29,6 +29,7 @@ class EvaluationConfig(Section):
     )
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
     secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
+    context_tokens: int = Field(2048, ge=1, description="tokens of a long-context prompt at most, its answer included")
     retention_forms: int = Field(2, ge=1, description="test forms asked of every fact of an earlier night")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 

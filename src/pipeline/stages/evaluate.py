@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.retention import Row, backward_transfer, retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
+from pipeline.stages.decoding import decode
 from pipeline.stages.earlier import adapter_before, earlier_facts, retention_before
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
@@ -63,6 +63,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         DataError: A memory-OFF prompt holds its answer or its fact.
         ModelError: The language model is absent.
     """
+    from pipeline.language.prompts import context_window
+
     with opened(run, config, "evaluate", inputs) as stage:
         if stage.hit:
             return stage.result
@@ -72,10 +74,15 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         encoder = SentenceEncoder(config.encoder)
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         retriever = StoreRetriever(stores, encoder)
-        plan = plan_arms(
-            studied, retriever, controls=config.evaluation.controls, secondary_n=config.evaluation.secondary_n
-        )
         full = config.evaluation.controls == "full"
+        settings = config.evaluation
+        plan = plan_arms(
+            studied,
+            retriever,
+            controls=settings.controls,
+            secondary_n=settings.secondary_n,
+            window=context_window(config.model, settings.context_tokens, settings.max_new_tokens) if full else None,
+        )
         plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         episodes = [row for store in stores for row in store.episodes.rows]
@@ -197,42 +204,7 @@ def _asked(
     check_closed_book(asks, prompts, {fact.id: fact for fact in taught}, boilerplate=blank)
     progress.phase(what, len(asks))
     untold = [memory_prompt(ask.question.question, []) for ask in asks]
-    return prompts, _replies(models, asks, prompts, untold, config, progress)
-
-
-def _replies(
-    models: Mapping[str, LanguageModel],
-    asks: Sequence[Ask],
-    prompts: Sequence[str],
-    untold: Sequence[str],
-    config: ConsolidationConfig,
-    progress: Progress,
-) -> list[Generation]:
-    """Decode model by model, closed book and memory prompts apart; the same settings for all.
-
-    ``untold`` are the asks' memory prompts without memories, against which memory prompts are decoded.
-    """
-    from pipeline.language.generation import generate
-    from pipeline.language.rehearsal import kept_generations
-
-    tokens, batch = config.evaluation.max_new_tokens, config.evaluation.batch_size
-    found: dict[int, Generation] = {}
-    for name, lm in models.items():
-        for opened_book in (False, True):
-            mine = [i for i, a in enumerate(asks) if a.model == name and (a.memories is not None) == opened_book]
-            counterparts = {prompts[i]: untold[i] for i in mine}
-            unique = list(counterparts)
-            answer = (
-                partial(kept_generations, lm, unique, tokens, batch)
-                if name == "base"
-                else partial(generate, lm, unique, max_new_tokens=tokens, batch_size=batch)
-            )
-            against = list(counterparts.values()) if opened_book else None
-            made = answer(one_line=opened_book, against=against, contrast=config.evaluation.memory_contrast)
-            by_prompt = dict(zip(unique, made, strict=True))
-            found |= {i: by_prompt[prompts[i]] for i in mine}
-            progress.advance(len(mine))
-    return [found[i] for i in range(len(asks))]
+    return prompts, decode(models, asks, prompts, untold, config, progress)
 
 
 def _drift(
