@@ -22,6 +22,7 @@ from tests.stages.nights import SMALL, ScriptedNight
 COMMANDS = (
     "run",
     "repeat",
+    "sweep",
     "teach",
     "ask",
     "forget",

@@ -12,7 +12,7 @@ from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.prompts import render
 from pipeline.evaluation.recall import plan_arms
 from pipeline.evaluation.sanity import sanity_asks
-from pipeline.evaluation.types import Memory
+from pipeline.evaluation.types import Memory, Window
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question, Recall, Suite, SuiteStatistics
 
@@ -132,7 +132,8 @@ def scripted(ask: Ask) -> Reply:
     if ask.arm.startswith("sanity"):
         return Reply(f"It is {question.answer}.", 5)
     if ask.memories is not None:
-        return Reply(question.answer if question.answer in ask.memories[0].text else "Something else.")
+        told = " ".join(memory.text for memory in ask.memories)
+        return Reply(question.answer if question.answer in told else "Something else.")
     taught = ask.arm in ("post_off", "post_off_probe", "post_off_heldout")
     return Reply(f"The {question.answer}." if taught else "I don't know.", 4)
 
@@ -141,7 +142,8 @@ def examine(
     suite: Suite, answer: Callable[[Ask], Reply] = scripted, controls: str = "default"
 ) -> tuple[Plan, list[str], pa.Table]:
     """Plan, render, answer and score."""
-    plan = plan_arms(suite, NameRetriever(suite.taught), controls=controls)
+    window = Window(400, lambda text: len(text.split()))
+    plan = plan_arms(suite, NameRetriever(suite.taught), controls=controls, window=window)
     plan = Plan(plan.asks + tuple(sanity_asks(sanity_items())), plan.notes)
     prompts = render(plan.asks, closed_book_prompt, memory_prompt)
     return plan, prompts, score_answers(plan.asks, prompts, [answer(ask) for ask in plan.asks])

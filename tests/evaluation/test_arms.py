@@ -7,10 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.evaluation.arms import ARMS, Ask, Plan, limit_forms
-from pipeline.evaluation.recall import is_plain, plan_arms, retrieval_usage
+from pipeline.evaluation.arms import ARMS, BASELINE_ARMS, Ask, Plan, limit_forms
+from pipeline.evaluation.recall import (
+    BASELINE_FORMS,
+    BASELINE_ITEMS,
+    SHORTEST_SPAN,
+    is_plain,
+    long_context,
+    plan_arms,
+    retrieval_usage,
+)
 from pipeline.evaluation.scoring import mentions
-from pipeline.evaluation.types import Memory
+from pipeline.evaluation.types import Memory, Window
 from pipeline.suites.documents import suite_of_documents
 from pipeline.suites.types import DOCUMENT, Fact, Question, Suite
 from tests.evaluation.examples import NameRetriever, examine, small_suite
@@ -67,7 +75,7 @@ def test_secondary_arms_are_a_fixed_subset() -> None:
 
 
 def test_models_follow_the_arm() -> None:
-    plan = planned(small_suite(), controls="full")
+    plan = planned(small_suite(), controls="full", window=Window(400, words))
     assert plan.models == ("base", "post", "shuffled_answers", "format_only")
     assert {ask.arm for ask in plan.of_model("format_only")} == {"format_only"}
     assert sum(len(plan.of_model(model)) for model in plan.models) == len(plan.asks)
@@ -193,3 +201,61 @@ def test_a_swapped_passage_is_another_titles_as_it_stands() -> None:
     for ask in swapped:
         (memory,) = ask.memories or ()
         assert titles[memory.text] != ask.question.question.split(":")[0] and ask.question.answer not in memory.text
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def test_baselines_are_the_base_told_to_be_short_with_a_long_context_and_with_several_texts() -> None:
+    suite = small_suite()
+    arms = by_arm(planned(suite, controls="full", window=Window(400, words)))
+    assert not set(BASELINE_ARMS) & set(by_arm(planned(suite, window=Window(400, words))))
+    plain = [ask.question for ask in arms["memory_on"]]
+    assert [ask.question for ask in arms["rag"]] == [ask.question for ask in arms["longctx"]] == plain
+    assert [replace(ask.question, system=None) for ask in arms["span_short"]] == plain
+    assert {(ask.question.system, ask.memories) for ask in arms["span_short"]} == {(SHORTEST_SPAN, None)}
+    assert {len(ask.memories or ()) for ask in arms["rag"]} == {3}
+    texts = [fact.text for fact in suite.taught]
+    assert all([memory.text for memory in ask.memories or ()] == texts for ask in arms["longctx"])
+
+
+def test_an_answer_that_the_instruction_holds_is_left_out_of_it() -> None:
+    suite = small_suite()
+    first, *others = suite.taught
+    asked = tuple(replace(q, answer="No") for q in first.questions)
+    plan = planned(replace(suite, taught=(replace(first, questions=asked), *others)), controls="full")
+    found = {ask.question.item_id for ask in by_arm(plan)["span_short"]}
+    assert found == {fact.id for fact in others}
+
+
+def test_a_long_context_takes_the_facts_that_fit_and_says_how_many() -> None:
+    suite = small_suite()
+    longest = max(words(q.question) for fact in suite.taught for q in fact.asked("test") if is_plain(q))
+    room = longest + sum(words(fact.text) for fact in suite.taught[:3])  # every text is as long as the others
+    plan = planned(suite, controls="full", window=Window(room, words))
+    asks = by_arm(plan)["longctx"]
+    assert len(asks) == 16 and len({ask.memories for ask in asks}) == 1
+    kept = [memory.episode_id for memory in asks[0].memories or ()]
+    assert len(kept) == 3 and kept == sorted(kept)
+    assert "longctx: 3 of 8 taught facts fit" in " ".join(plan.notes)
+    fewer = long_context(suite.taught, [asks[0].question], Window(words(asks[0].question.question) + 10, words))
+    assert {memory.episode_id for memory in fewer} <= set(kept) and len(fewer) == 1
+    none = planned(suite, controls="full", window=Window(longest, words))
+    assert "longctx" not in by_arm(none) and "longctx: 0 of 8" in " ".join(none.notes)
+
+
+def test_baselines_of_a_large_suite_are_asked_a_part_of_it() -> None:
+    facts = tuple(
+        Fact(f"b{i}", f"B{i} is in C{i}.", subject=f"B{i}", relation="place", questions=tuple(
+            Question(f"b{i}", "place", f"place/test-{k}", "test", f"Where{k} is B{i}?", f"C{i}") for k in range(4)
+        ))
+        for i in range(BASELINE_ITEMS + 30)
+    )  # fmt: skip
+    suite = replace(small_suite(), taught=facts)
+    arms = by_arm(planned(suite, controls="full", window=Window(90, words)))
+    for arm in BASELINE_ARMS:
+        assert len(arms[arm]) == BASELINE_ITEMS * BASELINE_FORMS
+    passages = tuple(replace(fact, relation=DOCUMENT) for fact in facts)
+    arms = by_arm(planned(replace(suite, taught=passages), controls="full"))
+    assert len(arms["rag"]) == 4 * BASELINE_ITEMS

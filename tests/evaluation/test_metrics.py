@@ -7,7 +7,16 @@ from dataclasses import replace
 import pytest
 
 from pipeline.evaluation.answers import score_answers
-from pipeline.evaluation.arms import ARMS, EARLIER_ARMS, FORGET_ARMS, GENERAL_ARMS, USE_ARMS, Ask
+from pipeline.evaluation.arms import (
+    ARMS,
+    BASELINE_ARMS,
+    CONTROL_ARMS,
+    EARLIER_ARMS,
+    FORGET_ARMS,
+    GENERAL_ARMS,
+    USE_ARMS,
+    Ask,
+)
 from pipeline.evaluation.metrics import arm_summary, prior, probe_outcomes, summarise, uplift
 from pipeline.evaluation.sanity import (
     hallucination,
@@ -45,12 +54,13 @@ def test_an_arm_reports_means_and_its_forms() -> None:
 
 def test_arms_that_were_not_run_are_absent_and_sanity_is_no_arm() -> None:
     arms = summarise(answers(), SUITE, None, resamples=50)["arms"]
-    not_run = {"shuffled_answers", "format_only", "oracle_context", *GENERAL_ARMS, *EARLIER_ARMS, *FORGET_ARMS}
+    full = {*CONTROL_ARMS, *BASELINE_ARMS}
+    not_run = {*full, "oracle_context", *GENERAL_ARMS, *EARLIER_ARMS, *FORGET_ARMS}
     not_run |= {probe for _, _, probe in USE_ARMS.values()}
     assert set(arms) == set(ARMS) - not_run
-    assert {"shuffled_answers", "format_only"} <= set(
-        summarise(answers(controls="full"), SUITE, None, resamples=50)["arms"]
-    )
+    found = summarise(answers(controls="full"), SUITE, None, resamples=50)["arms"]
+    assert full <= set(found)
+    assert [found[arm]["em"] for arm in BASELINE_ARMS] == [0.0, 1.0, 1.0]  # the script reads, and knows nothing
 
 
 def test_unknown_forms_have_no_jaccard() -> None:

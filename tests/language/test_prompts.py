@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from pipeline.config.language import ModelConfig
 from pipeline.evaluation.prompts import holds
 from pipeline.language.models import LanguageModel
-from pipeline.language.prompts import HEADING, WORKED_EXAMPLES, closed_book_prompt, memory_prompt
+from pipeline.language.prompts import HEADING, WORKED_EXAMPLES, closed_book_prompt, context_window, memory_prompt
 from pipeline.suites.episodic import build_episodic
 from pipeline.suites.types import Question
 
@@ -61,3 +63,15 @@ def test_worked_examples_teach_nobody_of_the_suites() -> None:
     shown = " ".join(text for example in WORKED_EXAMPLES for text in example)
     for fact in build_episodic(50, 1337).taught:
         assert not fact.subject or not holds(shown, fact.subject)
+
+
+def test_a_window_counts_what_a_memory_prompt_leaves(tiny: LanguageModel, tmp_path: Path) -> None:
+    tiny.model.save_pretrained(tmp_path)
+    tiny.tokenizer.save_pretrained(tmp_path)
+    config = ModelConfig(name=str(tmp_path))
+    window = context_window(config, 1500, 24)
+    texts = ["Mona is at the pier.", "It rains."]
+    whole = window.length(memory_prompt("Where is Mona?", texts))
+    parts = sum(window.length(f" {text}") for text in texts) + window.length("Where is Mona?")
+    assert 0 <= (1500 - 24 - window.room) + parts - whole <= 2  # spaces at the seams may be tokens of their own
+    assert context_window(config, 10**6, 24).room - context_window(config, 2048, 24).room == 0  # what the model reads

@@ -15,7 +15,8 @@ from pipeline.evaluation.types import Memory
 from pipeline.language.generation import Generation, generate
 from pipeline.language.prompts import closed_book_prompt, memory_prompt
 from pipeline.progress import Silent
-from pipeline.stages.evaluate import _answers, _preferences, _replies, trainable_controls
+from pipeline.stages.decoding import decode
+from pipeline.stages.evaluate import _answers, _preferences, trainable_controls
 from pipeline.stages.night import configure
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Choice, Question
@@ -41,7 +42,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def replies(config: ConsolidationConfig) -> list[Generation]:
     untold = [memory_prompt(ask.question.question, []) for ask in ASKS]
-    return _replies(MODELS, ASKS, PROMPTS, untold, config, Silent())
+    return decode(MODELS, ASKS, PROMPTS, untold, config, Silent())
 
 
 def alone(ask: Ask, prompt: str, contrast: float) -> Generation:
@@ -70,9 +71,26 @@ def test_free_texts_alone_may_be_longer_before_and_after(artifact_root: Path) ->
     asks = [Ask(arm, facts(1)[0].questions[0]) for arm in ("pre_off", "tell_pre", "post_off", "tell", "reversed")]
     asks = [Ask(ask.arm, replace(ask.question, question=f"{ask.arm}?")) for ask in asks]
     prompts = [closed_book_prompt(BASE.tokenizer, ask.question) for ask in asks]
-    made = _replies(MODELS, asks, prompts, prompts, config, Silent())
+    made = decode(MODELS, asks, prompts, prompts, config, Silent())
     for ask, prompt, reply in zip(asks, prompts, made, strict=True):
         assert reply == generate(MODELS[ask.model], [prompt], max_new_tokens=9 if "tell" in ask.arm else 3)[0]
+
+
+def test_baselines_have_a_limit_of_their_own_and_a_long_context_is_not_contrasted(artifact_root: Path) -> None:
+    config = configure("consolidation/episodic", ["evaluation.memory_contrast=2.0"], artifact_root)
+    question, other = ASKS[0].question, facts(3)[2]
+    context = (Memory(other.text, other.id, 1.0), Memory(facts(3)[0].text, "f0", 1.0))
+    asks = [Ask("span_short", question), Ask("pre_off", question), Ask("longctx", question, context)]
+    asks.append(Ask("rag", question, context))
+    prompts = render(asks, lambda asked: closed_book_prompt(BASE.tokenizer, asked), memory_prompt)
+    untold = [memory_prompt(ask.question.question, []) for ask in asks]
+    brief, free, long, several = decode(MODELS, asks, prompts, untold, config, Silent())
+    assert brief == generate(BASE, [prompts[0]], max_new_tokens=8)[0] and brief.new_tokens <= 8 < free.new_tokens
+    assert long == generate(BASE, [prompts[2]], max_new_tokens=24, one_line=True)[0]
+    assert (
+        several == generate(BASE, [prompts[3]], max_new_tokens=24, one_line=True, against=[untold[3]], contrast=2.0)[0]
+    )
+    assert long.text != several.text
 
 
 def test_format_only_is_left_out_where_there_are_no_namesakes() -> None:

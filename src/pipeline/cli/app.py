@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, scores, services
+from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, scores, services, sweeps
 from pipeline.cli.failures import Guarded
 
 QUIET = {
@@ -38,6 +38,7 @@ app = typer.Typer(
 
 app.command("run")(nights.run)
 app.command("repeat")(repeats.repeat)
+app.command("sweep")(sweeps.sweep)
 app.command("teach")(memory.teach)
 app.command("ask")(memory.ask)
 app.command("forget")(forgetting.forget)

@@ -33,6 +33,7 @@ class EvaluationConfig(Section):
         50, ge=0, description="facts verified, reversed, told and followed up with controls=default; 0 asks none"
     )
     tell_tokens: int = Field(48, ge=1, description="token limit of an answer to a request to tell all about a subject")
+    context_tokens: int = Field(2048, ge=1, description="tokens of a long-context prompt at most, its answer included")
     retention_forms: int = Field(2, ge=1, description="test forms asked of every fact of an earlier night")
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 

@@ -28,11 +28,15 @@ class Arm:
             night went on), or the name of a control's adapter.
         memory: Whether the prompt holds retrieved text.
         title: What the arm shows, in a few words; reports print it.
+        contrasted: Whether memory prompts are decoded against their counterparts without memories.
+        most_tokens: Token limit of an answer, where the arm has a lower one of its own.
     """
 
     model: str
     memory: bool
     title: str
+    contrasted: bool = True
+    most_tokens: int | None = None
 
 
 ARMS: Mapping[str, Arm] = {
@@ -50,6 +54,9 @@ ARMS: Mapping[str, Arm] = {
     "memory_swapped": Arm("base", True, "before, another item's memory (low is good)"),
     "shuffled_answers": Arm("shuffled_answers", False, "trained on shuffled answers"),
     "format_only": Arm("format_only", False, "trained on the answer format alone"),
+    "span_short": Arm("base", False, "before, memory off, told to answer in the shortest span", most_tokens=8),
+    "longctx": Arm("base", True, "before, as many facts as fit in the prompt", contrasted=False),
+    "rag": Arm("base", True, "before, the three nearest texts in the prompt"),
     # Beyond the contract: what guards, hallucination and the two comparisons with the base need.
     "pre_off_probe": Arm("base", False, "before, memory off, probe forms"),
     "memory_on_probe": Arm("base", True, "before, memory on, probe forms"),
@@ -93,6 +100,7 @@ USE_ARMS: Mapping[Use, tuple[str, str, str]] = {use: (f"{use}_pre", use, f"{use}
 TELL_ARMS = USE_ARMS["tell"]
 VERDICT_ARMS = (*USE_ARMS["yes_no"], *USE_ARMS["implied"])
 CONTROL_ARMS = ("shuffled_answers", "format_only")
+BASELINE_ARMS = ("span_short", "longctx", "rag")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 EARLIER_ARMS = ("earlier_heldout", "earlier_probe", "earlier_probe_before")
 FORGET_ARMS = (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pipeline.evaluation.arms import (
     Ask,
@@ -18,11 +19,18 @@ from pipeline.evaluation.arms import (
     limit_forms,
     taught_questions,
 )
+from pipeline.evaluation.prompts import leaked_answer
 from pipeline.evaluation.scoring import exact_match, mentions
 from pipeline.evaluation.selection import hash_rank
-from pipeline.evaluation.types import Memory, Retriever
+from pipeline.evaluation.types import Memory, Retriever, Window
 from pipeline.evaluation.uses import use_asks
 from pipeline.suites.types import DOCUMENT, Fact, Question, Recall, Suite
+
+SHORTEST_SPAN = "Answer with the exact shortest span from the prompt. No explanations."
+"""System prompt of ``span_short``: the decoding of short answers by instruction alone, from the project's plan."""
+RAG_MEMORIES = 3
+BASELINE_ITEMS, BASELINE_FORMS = 200, 2
+"""Limits of the three baselines in a full run; of passages every question of so many is asked."""
 
 
 def is_plain(question: Question) -> bool:
@@ -103,6 +111,7 @@ def plan_arms(
     secondary_n: int = 20,
     forms: Mapping[str, int] | None = None,
     uses_n: int = 50,
+    window: Window | None = None,
 ) -> Plan:
     """Every ask of an examination but the sanity questions.
 
@@ -110,11 +119,13 @@ def plan_arms(
         suite: What was taught, and its controls.
         retriever: The store that holds the taught facts and their distractors.
         k: Memories per question.
-        controls: ``full`` lifts every limit and adds the arms of the two control adapters.
+        controls: ``full`` lifts these limits, and adds the arms of the two control adapters and the three baselines
+            of the base: told to be short, with a long context, and with several retrieved texts.
         secondary_n: Questions of each secondary arm in a default run, one per item, by a fixed hash.
         forms: Forms per item and arm in a default run; an arm that is not named asks all of them. None takes those of
             `default_forms`.
         uses_n: Facts asked in each arm of uses in a default run.
+        window: Of the model that answers; without one there is no long context.
     """
     forms = default_forms(suite) if forms is None else forms
     full = controls == "full"
@@ -134,7 +145,43 @@ def plan_arms(
     swapped = _swapped(secondary, suite.taught, retriever, k)
     uses = use_asks(suite, controls, uses_n, secondary_n)
     notes = (*_notes(suite, split, len(secondary) - len(swapped)), *uses.notes)
-    return Plan((*asks, *swapped, *uses.asks), notes)
+    plan = Plan((*asks, *swapped, *uses.asks), notes)
+    return _with_baselines(plan, suite, test, retriever, window) if full else plan
+
+
+def _with_baselines(
+    plan: Plan, suite: Suite, test: Sequence[Question], retriever: Retriever, window: Window | None
+) -> Plan:
+    """What the base does without any training: told to be short, with a long context, with several texts."""
+    passages = any(fact.relation == DOCUMENT for fact in suite.taught)
+    asked = limit_forms(test, None if passages else BASELINE_FORMS, BASELINE_ITEMS)
+    told = [q for q in asked if leaked_answer(q, SHORTEST_SPAN) is None]
+    asks = [Ask("span_short", replace(q, system=SHORTEST_SPAN)) for q in told]
+    asks += _recalled(["rag"], asked, retriever, RAG_MEMORIES)
+    notes = list(plan.notes)
+    if window is not None and asked:
+        context = long_context(suite.taught, asked, window)
+        asks += [Ask("longctx", question, context) for question in asked] if context else []
+        notes.append(
+            f"longctx: {len(context)} of {len(suite.taught)} taught facts fit into the prompt; questions about the "
+            "others are asked all the same."
+        )
+    return Plan((*plan.asks, *asks), tuple(notes))
+
+
+def long_context(facts: Sequence[Fact], asked: Sequence[Question], window: Window) -> tuple[Memory, ...]:
+    """The facts that fit beside the longest question, chosen by a fixed hash and in their own order.
+
+    The same texts stand before every question, so that a model reads them once.
+    """
+    room = window.room - max(window.length(question.question) for question in asked)
+    kept = set()
+    for fact in sorted(facts, key=lambda fact: hash_rank(fact.id, "long context")):
+        room -= window.length(f" {fact.text}")
+        if room < 0:
+            break
+        kept.add(fact.id)
+    return tuple(Memory(fact.text, fact.id, 1.0) for fact in facts if fact.id in kept)
 
 
 def _notes(suite: Suite, split: str, unswappable: int) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Evaluation imports neither a store nor a language model. A task hands it a `Retr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -48,6 +48,19 @@ class Retriever(Protocol):
     def retrieve(self, queries: Sequence[str], k: int) -> list[list[Memory]]:
         """Return for each query at most ``k`` memories, best first."""
         ...
+
+
+@dataclass(frozen=True)
+class Window:
+    """The prompt of a language model that is to hold as many texts as it can.
+
+    Attributes:
+        room: Tokens left for texts and a question beside everything else in the prompt, the answer included.
+        length: Tokens of a text.
+    """
+
+    room: int
+    length: Callable[[str], int]
 
 
 class Generated(Protocol):

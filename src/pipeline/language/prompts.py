@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from pipeline.config.language import ModelConfig
+from pipeline.evaluation.types import Window
 from pipeline.suites.types import Question
 
 START = "<|endoftext|>"  # precedes running text, as in pretraining
@@ -85,6 +87,31 @@ def memory_prompt(question: str, memories: Sequence[str]) -> str:
     """
     blocks = [_block(memory, asked) + f" {answer}" for memory, asked, answer in WORKED_EXAMPLES]
     return "\n\n".join([HEADING, *blocks, _block(" ".join(memories), question)])
+
+
+def context_window(model: ModelConfig, tokens: int, answer: int) -> Window:
+    """What of a memory prompt is left for texts and a question.
+
+    Args:
+        model: Whose tokenizer counts; its weights are not loaded.
+        tokens: Of prompt and answer together, at most; a model that reads less at once has the last word.
+        answer: Token limit of an answer.
+
+    Raises:
+        ModelError: The model is not there.
+    """
+    from transformers import AutoConfig, AutoTokenizer
+
+    from pipeline.language.models import model_folder
+
+    folder = model_folder(model.name)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    most = min(tokens, int(getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", tokens)))
+
+    def length(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return Window(most - answer - length(memory_prompt("", [""])), length)
 
 
 def _block(memory: str, question: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from pipeline.artifacts import RunFolder, StageResult
 from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
-from pipeline.evaluation.arms import TELL_ARMS, Ask, Plan
+from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.drift import drift
 from pipeline.evaluation.forgetting import begun, forget_asks, forget_figures, without_forgotten
 from pipeline.evaluation.guards import guard_figures
@@ -27,6 +26,7 @@ from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.retention import retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
+from pipeline.stages.decoding import decode
 from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, over_nights
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.lora_train import target_rows, train_adapter
@@ -66,6 +66,8 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         DataError: A memory-OFF prompt holds its answer or its fact.
         ModelError: The language model is absent.
     """
+    from pipeline.language.prompts import context_window
+
     with opened(run, config, "evaluate", inputs) as stage:
         if stage.hit:
             return stage.result
@@ -75,14 +77,16 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         encoder = SentenceEncoder(config.encoder)
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         retriever = StoreRetriever(stores, encoder)
+        full = config.evaluation.controls == "full"
+        settings = config.evaluation
         plan = plan_arms(
             studied,
             retriever,
-            controls=config.evaluation.controls,
-            secondary_n=config.evaluation.secondary_n,
-            uses_n=config.evaluation.uses_n,
+            controls=settings.controls,
+            secondary_n=settings.secondary_n,
+            uses_n=settings.uses_n,
+            window=context_window(config.model, settings.context_tokens, settings.max_new_tokens) if full else None,
         )
-        full = config.evaluation.controls == "full"
         plan = trainable_controls(plan, inputs["sleep_distil"].metrics["kinds"])
         asks = [*plan.asks, *sanity_asks(load_sanity(), None if full else config.evaluation.sanity_n)]
         episodes = [row for store in stores for row in store.episodes.rows]
@@ -207,43 +211,7 @@ def _asked(
     check_closed_book(asks, prompts, {fact.id: fact for fact in taught}, boilerplate=blank)
     progress.phase(what, len(asks))
     untold = [memory_prompt(ask.question.question, []) for ask in asks]
-    return prompts, _replies(models, asks, prompts, untold, config, progress)
-
-
-def _replies(
-    models: Mapping[str, LanguageModel],
-    asks: Sequence[Ask],
-    prompts: Sequence[str],
-    untold: Sequence[str],
-    config: ConsolidationConfig,
-    progress: Progress,
-) -> list[Generation]:
-    """Decode model by model, closed book, memory prompts and free texts apart; the same settings for all models.
-
-    ``untold`` are the asks' memory prompts without memories, against which memory prompts are decoded.
-    """
-    from pipeline.language.generation import generate
-    from pipeline.language.rehearsal import kept_generations
-
-    limits, batch = (config.evaluation.max_new_tokens, config.evaluation.tell_tokens), config.evaluation.batch_size
-    found: dict[int, Generation] = {}
-    ways = [(a.model, a.memories is not None, limits[a.arm in TELL_ARMS]) for a in asks]
-    for name, lm in models.items():
-        for opened_book, tokens in sorted({way[1:] for way in ways}):
-            mine = [i for i, way in enumerate(ways) if way == (name, opened_book, tokens)]
-            counterparts = {prompts[i]: untold[i] for i in mine}
-            unique = list(counterparts)
-            answer = (
-                partial(kept_generations, lm, unique, tokens, batch)
-                if name == "base"
-                else partial(generate, lm, unique, max_new_tokens=tokens, batch_size=batch)
-            )
-            against = list(counterparts.values()) if opened_book else None
-            made = answer(one_line=opened_book, against=against, contrast=config.evaluation.memory_contrast)
-            by_prompt = dict(zip(unique, made, strict=True))
-            found |= {i: by_prompt[prompts[i]] for i in mine}
-            progress.advance(len(mine))
-    return [found[i] for i in range(len(asks))]
+    return prompts, decode(models, asks, prompts, untold, config, progress)
 
 
 def _drift(
