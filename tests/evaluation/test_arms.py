@@ -239,7 +239,9 @@ def test_a_long_context_takes_the_facts_that_fit_and_says_how_many() -> None:
     kept = [memory.episode_id for memory in asks[0].memories or ()]
     assert len(kept) == 3 and kept == sorted(kept)
     assert "longctx: 3 of 8 taught facts fit" in " ".join(plan.notes)
-    fewer = long_context(suite.taught, [asks[0].question], Window(words(asks[0].question.question) + 10, words))
+    fewer = long_context(
+        suite.taught, [asks[0].question], Window(words(asks[0].question.question) + words(suite.taught[0].text), words)
+    )
     assert {memory.episode_id for memory in fewer} <= set(kept) and len(fewer) == 1
     none = planned(suite, controls="full", window=Window(longest, words))
     assert "longctx" not in by_arm(none) and "longctx: 0 of 8" in " ".join(none.notes)

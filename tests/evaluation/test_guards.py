@@ -106,3 +106,13 @@ def test_continuing_nights_have_two_more_guards() -> None:
         "retention"
     }
     assert "drift.kl_previous" not in {v["name"] for v in verdicts(replace(figures, kl_previous=None), GuardsConfig())}
+
+
+def test_perplexity_over_many_nights_is_held_to_what_the_divergence_allows() -> None:
+    further = replace(GOOD, ppl_ratio=1.04)
+    alone, later = (
+        next(v for v in verdicts(figures, GuardsConfig()) if v["name"] == "drift.ppl_ratio")
+        for figures in (further, replace(further, kl_previous=0.01))
+    )
+    assert (alone["threshold"], alone["passed"]) == (1.02, False)
+    assert (later["threshold"], later["passed"]) == (1.05, True)

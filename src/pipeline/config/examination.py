@@ -48,6 +48,9 @@ class GuardsConfig(Section):
     sanity_delta_min: float = Field(-0.02, description="smallest change of sanity accuracy")
     kl_max: float = Field(0.05, ge=0, description="largest KL(base || post) of a domain, nats per token")
     ppl_ratio_max: float = Field(1.02, gt=0, description="largest perplexity ratio post / base of a domain")
+    ppl_ratio_later_max: float = Field(
+        1.05, gt=0, description="the same of all nights together, where one goes on from a champion; continuing nights"
+    )
     takeover_max: float = Field(0.02, ge=0, le=1, description="largest share of sanity answers with a taught name")
     post_on_margin: float = Field(0.0, ge=0, le=1, description="EM that post_on may lose against memory_on")
     refusal_max: float = Field(0.5, ge=0, le=1, description="largest share of refusals among probe answers")

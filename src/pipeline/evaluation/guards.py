@@ -131,11 +131,12 @@ AT_MOST = ("drift.kl_base", "drift.ppl_ratio", "drift.kl_previous", "takeover", 
 
 def verdicts(figures: GuardFigures, config: GuardsConfig) -> list[Verdict]:
     """Judge every figure; the night is promoted only if all pass."""
+    goes_on = figures.kl_previous is not None
     rules: list[tuple[str, float | None, float]] = [
         ("uplift", figures.uplift, config.uplift_min),
         ("sanity.delta", figures.sanity_delta, config.sanity_delta_min),
         ("drift.kl_base", figures.kl_base, config.kl_max),
-        ("drift.ppl_ratio", figures.ppl_ratio, config.ppl_ratio_max),
+        ("drift.ppl_ratio", figures.ppl_ratio, config.ppl_ratio_later_max if goes_on else config.ppl_ratio_max),
         ("takeover", figures.takeover, config.takeover_max),
         ("post_on", figures.post_on, 0.0 - config.post_on_margin),
         ("refusal_rate", figures.refusal_rate, config.refusal_max),
