@@ -43,9 +43,10 @@ class DistilConfig(Section):
         3.0, ge=0, description="variants per train question, on average, about one who shares a name with its subject"
     )
     uses: int = Field(
-        3,
+        0,
         ge=0,
-        description="train forms per fact of each way to use it (verified, reversed, told freely, followed up)",
+        description="train forms per fact of each way to use it (verified, reversed, told freely, followed up); "
+        "with 3, facts took longer to learn in a trial",
     )
     known_forms: int = Field(
         6, ge=1, description="train questions of a fact that an earlier night consolidated; they rotate by night"
