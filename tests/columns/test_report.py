@@ -249,7 +249,7 @@ def test_every_control_has_its_line() -> None:
 
 def test_the_first_flow_has_its_own_page() -> None:
     text = page(first_flow(*answered()), {})
-    assert re.findall(r'<table id="(\w+)">', text) == ["guards", "arms"]
+    assert re.findall(r'<table id="(\w+)">', text) == ["guards", "usable", "arms"]
     assert re.findall(r"<h2[^>]*>([^<]*)</h2>", text) == [
-        "Guards", "Arms", "Held-out phrasings, worst first", "Other figures", "Stages",
+        "Guards", "Usable knowledge", "Arms", "Held-out phrasings, worst first", "Other figures", "Stages",
     ]  # fmt: skip
