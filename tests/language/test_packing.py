@@ -10,7 +10,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from pipeline.language.decoder import run_layers
 from pipeline.language.models import LanguageModel, is_llama_like
-from pipeline.language.packing import Block, Grid, Packing, packed_layers
+from pipeline.language.packed import packed_layers
+from pipeline.language.packing import Block, Grid, Packing
 
 CPU = torch.device("cpu")
 BLOCKS = (

@@ -18,7 +18,8 @@ from torch import Tensor
 from pipeline.language.encoding import Batch, EncodedRows
 from pipeline.language.losses import SUMS, Objective, log_probs_of, objective, teacher_width, weighted_sums
 from pipeline.language.models import LanguageModel
-from pipeline.language.packing import FlatPacking, packed_layers
+from pipeline.language.packed import packed_layers
+from pipeline.language.packing import FlatPacking
 
 TOKENS, ASKED = 512, 256
 """What sizes are rounded up to: more graphs to record and keep, or more padding to compute."""

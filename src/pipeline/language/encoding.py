@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pipeline.language.decoder import PREFIX_KEY, common_prefix
 from pipeline.language.models import LanguageModel
-from pipeline.language.packing import Block, Packing, packed_layers
+from pipeline.language.packed import packed_layers
+from pipeline.language.packing import Block, Packing
 from pipeline.language.rows import TrainingRow
 
 WORTHWHILE = 1000  # tokens that sharing a prefix must save in one pass over the rows, to be worth a group of its own
