@@ -68,8 +68,7 @@ def load_checkpoint(name: str, base: LanguageModel, config: ModelConfig, root: P
 def trained_here(name: str, config: ModelConfig, root: Path) -> Path:
     """The adapter of the champion or of a run."""
     from pipeline.artifacts import find_run
-    from pipeline.sessions.asking import ADAPTER
-    from pipeline.sessions.champion import find_champion
+    from pipeline.sessions.champion import adapter_of, find_champion
 
     if name == "champion":
         champion = find_champion(root, config)
@@ -82,9 +81,7 @@ def trained_here(name: str, config: ModelConfig, root: Path) -> Path:
         raise ModelError(
             f"{name!r}: expected a model's folder, an adapter's folder, a run, champion or none; {error}"
         ) from None
-    if not (run.path / ADAPTER / WEIGHTS).is_file():
-        raise ModelError(f"run {run.run_id} has no adapter yet; resume it first")
-    return run.path / ADAPTER
+    return adapter_of(run)
 
 
 def _adapter(name: str, folder: Path, base: LanguageModel) -> Checkpoint:

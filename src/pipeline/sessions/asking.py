@@ -11,7 +11,7 @@ from pipeline.artifacts import GenerationStore, RunFolder, find_run, list_runs, 
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError, DataError, ModelError, StoreError
 from pipeline.evaluation.types import Memory
-from pipeline.sessions.champion import find_champion, run_around
+from pipeline.sessions.champion import WEIGHTS, adapter_of, find_champion, run_around
 from pipeline.stages.memory import identity_of, open_stores, written_kinds
 from pipeline.stages.night import configure
 from pipeline.stores.encoder import SentenceEncoder
@@ -20,9 +20,6 @@ from pipeline.stores.persistence import KIND, load
 from pipeline.stores.retriever import StoreRetriever
 from pipeline.suites.rows import CHAT_TOKENS
 from pipeline.suites.types import Question
-
-ADAPTER = Path("lora_train") / "adapter"  # below a run's folder
-WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -107,9 +104,7 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
         raise ModelError(
             f"--adapter {adapter!r}: expected champion, none, a folder with {WEIGHTS}, or a run; {error}"
         ) from None
-    if not (run.path / ADAPTER / WEIGHTS).is_file():
-        raise ModelError(f"run {run.run_id} has no adapter yet; resume it, or use --adapter none")
-    return _Source(run.path / ADAPTER, run, run.run_id)
+    return _Source(adapter_of(run), run, run.run_id)
 
 
 def _config(source: _Source, root: Path, overrides: Sequence[str]) -> ConsolidationConfig:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 from pipeline.artifacts import RunFolder
 from pipeline.config import ModelConfig, TrackingConfig
+from pipeline.errors import ModelError
+
+ADAPTER = Path("lora_train") / "adapter"  # below a run's folder
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,18 @@ def find_champion(
     if version is None or adapter is None:
         return None
     return Champion(version, adapter, run_around(adapter))
+
+
+def adapter_of(run: RunFolder) -> Path:
+    """Folder of the adapter that a run trained.
+
+    Raises:
+        ModelError: It has trained none yet.
+    """
+    adapter = run.path / ADAPTER
+    if not (adapter / WEIGHTS).is_file():
+        raise ModelError(f"run {run.run_id} has no adapter yet ({adapter / WEIGHTS} is missing); resume the run first")
+    return adapter
 
 
 def run_around(adapter: Path) -> RunFolder | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.artifacts import RunFolder, write_json
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError, ModelError
-from pipeline.sessions.asking import ADAPTER, WEIGHTS
+from pipeline.sessions.champion import adapter_of
 from pipeline.suites.types import Question
 
 PROMPT = "prompt.json"
@@ -23,7 +23,7 @@ def export_adapter(run: RunFolder, folder: Path) -> Path:
         ModelError: The run has no adapter yet.
         ArtifactError: The folder exists and is not empty.
     """
-    adapter = _adapter(run)
+    adapter = adapter_of(run)
     return new_folder(folder, lambda staged: shutil.copytree(adapter, staged, dirs_exist_ok=True))
 
 
@@ -41,7 +41,7 @@ def export_merged(run: RunFolder, folder: Path) -> Path:
     from pipeline.language.models import load_for_evaluation
     from pipeline.language.prompts import closed_book_prompt
 
-    adapter, config = _adapter(run), run.config()
+    adapter, config = adapter_of(run), run.config()
     if not isinstance(config, ConsolidationConfig):
         raise ModelError(f"run {run.run_id} is of flow {config.flow}, which trains no language model")
     merged = load_adapter(load_for_evaluation(config.model), adapter)
@@ -54,13 +54,6 @@ def export_merged(run: RunFolder, folder: Path) -> Path:
         write_json(staged / PROMPT, told | {"decoding": "greedy", "add_special_tokens": False})
 
     return new_folder(folder, write)
-
-
-def _adapter(run: RunFolder) -> Path:
-    adapter = run.path / ADAPTER
-    if not (adapter / WEIGHTS).is_file():
-        raise ModelError(f"run {run.run_id} has no adapter yet ({adapter / WEIGHTS} is missing); resume the run first")
-    return adapter
 
 
 def new_folder(folder: Path, write: Callable[[Path], object]) -> Path:
