@@ -3,8 +3,8 @@
 worst_form          lowest EM of an unseen phrasing
 retention_learned   mean of R[i, i]: what each night's facts were worth that morning
 retention_last      mean of R[N, i]: what all nights' facts are worth after the last one
-nights_refused      nights that a guard kept from becoming champion
-kl_worst_night      largest KL to the base of any night, nats a token
+nights_refused      of a month, nights that a guard kept from becoming champion
+kl_worst_night      of a month, largest KL to the base of any night, nats a token
 seconds, tokens     of all stages, and trained, over all nights
 """
 

@@ -147,7 +147,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Group:
-    """One section of the page; the first variant is the one that bars are held against."""
+    """One section of the page."""
 
     name: str
     config: GroupConfig
@@ -156,8 +156,8 @@ class Group:
 
     @property
     def main(self) -> Variant | None:
-        """The deployment as it is shipped; else the settings that were run most."""
-        return self.variants[0] if self.variants and self.variants[0].entries else None
+        """What bars are held against: the deployment as it is shipped; else the settings that were run most."""
+        return next((variant for variant in self.variants if variant.entries), None)
 
 
 def entries_of(found: Found) -> list[Entry]:
@@ -237,7 +237,8 @@ def variants(entries: Sequence[Entry], wanted: GroupConfig, beside: Sequence[str
         keys[key] = own
         parts[key].append(entry)
     made = [_variant(members, keys[key], key) for key, members in parts.items()]
-    made.sort(key=lambda v: (max((e.run.report.finished for e in v.entries), default=""), v.label), reverse=True)
+    made.sort(key=lambda v: v.label)
+    made.sort(key=lambda v: max((e.run.report.finished for e in v.entries), default=""), reverse=True)
     return tuple(sorted(made, key=lambda v: (not v.shipped, -len(v.entries))))
 
 

@@ -27,8 +27,8 @@ def draw(results: Results) -> dict[str, bytes]:
     figures: dict[str, Figure | None] = {"headlines": headlines_plot(results)}
     for group in results.groups:
         entries = group.main.entries if group.main else ()
-        short = group.variants[0].short if group.variants else ()
-        if group.variants and group.variants[0].settings is None and len(short) > 1:
+        short = group.variants[0].short if len(group.variants) == 1 else ()
+        if len(short) > 1 and group.variants[0].settings is None:
             short = ()  # nobody knows whether they are alike
         title = "What is left of every night"
         figures[f"retention-{group.name}"] = retention_plot(mean_matrix(entries), f"{title}: {group.name}")

@@ -70,7 +70,7 @@ def _cautions(variant: Variant) -> list[str]:
     if variant.settings is None:
         told.append("Nobody kept the settings of these runs; they count as one as their adapters were trained alike.")
     elif variant.settings:
-        told.append(f"Not as shipped, but with `{variant.label}`: nothing was run as shipped.")
+        told.append(f"Not as shipped, but with `{variant.label}`: nothing as shipped came to its end.")
     if len(variant.codes) > 1:
         told.append("The code changed between these runs: see the column.")
     return [line for note in told for line in (f"> {note}", "")]
