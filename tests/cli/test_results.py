@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.cli.test_app import assert_refused, engram
+import pytest
+
+from tests.cli.test_app import SETTINGS, assert_refused, engram
 from tests.results.examples import report, write_run
+from tests.stages.examples import ignorant
+from tests.stages.nights import ScriptedNight
 
 
 def test_a_page_is_written_from_folders_of_runs(tmp_path: Path) -> None:
@@ -20,6 +24,24 @@ def test_a_page_is_written_from_folders_of_runs(tmp_path: Path) -> None:
     assert "2 runs and nights" in result.output and "unreadable: odd/report.json" in result.output
     assert (tmp_path / "docs/results.md").read_text().startswith("# Results")
     assert json.loads((tmp_path / "docs/results.json").read_text())["schema"] == "results/1"
+
+
+def test_real_runs_tell_their_settings_machine_and_refusals(
+    monkeypatch: pytest.MonkeyPatch, artifact_root: Path, tmp_path: Path
+) -> None:
+    scripted = ScriptedNight(monkeypatch)
+    assert engram("run", "consolidation/episodic", *SETTINGS, "--set", "seed=1").exit_code == 0
+    scripted.answer_with(ignorant)
+    assert engram("run", "consolidation/episodic", *SETTINGS, "--set", "seed=2").exit_code == 1
+    result = engram("results", artifact_root, "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    text = (tmp_path / "results.md").read_text()
+    assert "## consolidation/episodic, 6 facts" in text and "2 runs and nights" in text  # and not MLflow's copies
+    for seed in (1, 2):
+        settings = "--set evaluation.bootstrap=50 --set suite.n=6 --set suite.profile=easy"
+        assert f"engram run consolidation/episodic --set seed={seed} {settings}\n" in text
+    assert text.count("a scripted machine") == 2 and text.count("**refused** by ") == 1
+    assert "> Not as shipped, but with `suite.profile=easy`" in text and str(artifact_root) not in text
 
 
 def test_nothing_is_written_without_a_run(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def _run(entry: Entry, commits: Mapping[str, str]) -> tuple[str, ...]:
         entry.run_id,
         report.finished[:16].replace("T", " "),
         duration(entry.figures["seconds"]),
-        escape(str(getattr(report, "device", None) or UNKNOWN)),
+        escape(report.device or UNKNOWN),
         commits.get(report.code_version, UNKNOWN),
         report.code_version[:8],
         _refused(entry) or "passed",
