@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from pipeline.config import config_hash, load_config
 from pipeline.config.results import GroupConfig
+from pipeline.results.entries import Entry, entries_of
 from pipeline.results.figures import figures_of
-from pipeline.results.grouping import Entry, Group, entries_of, group, variants
+from pipeline.results.grouping import Group, group, variants
 from pipeline.results.reading import Found, Run, Unfinished
 from pipeline.results.settings import changed, command, defaults, text_of
 from tests.results.examples import CODE, MONTH, OLD_CODE, config, nights, run
@@ -120,6 +122,18 @@ def test_a_group_can_ask_for_a_figure() -> None:
     assert {g.name: [e.seed for v in g.variants for e in v.entries] for g in found if g.variants} == {
         "forget": [2], "nightly@50": [1],
     }  # fmt: skip
+
+
+def test_settings_that_nobody_kept_are_known_by_the_digest_of_the_configuration() -> None:
+    full = config_hash(load_config("consolidation/episodic", ["seed=1", "evaluation.controls=full"]))
+    first, second = only(run(1, config_hash=full), run(2)).variants
+    assert first.shipped and first.entries[0].settings == {"evaluation.controls": "full"}
+    assert second.settings is None and [e.seed for e in second.entries] == [2]
+    month = config_hash(load_config("consolidation/month", ["seed=1", "session=default", "nights.count=3"]))
+    *before, last = nights(1, whole=True)
+    head = run(1, deployment="month", run_id=MONTH, config_hash=month, retention=last.report.to_json()["retention"])
+    (variant,) = group(Found(runs=(*before, head)), config())[1].variants
+    assert variant.shipped and variant.entries[0].settings == {"nights.count": 3}
 
 
 def test_a_run_that_failed_stands_in_its_group() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.results import RowConfig
-from pipeline.results.grouping import Entry, Variant
+from pipeline.results.entries import Entry
+from pipeline.results.grouping import Variant
 from pipeline.results.judging import ABSENT, MET, REPORTED, SHORT, Row, judge, row_of, shared, spread
 from pipeline.results.page import bar_text, cells, short, verdict
 from pipeline.results.reading import Found, Run

@@ -16,11 +16,12 @@ from pipeline.config.sweeps import as_overrides
 from pipeline.errors import ArtifactError
 from pipeline.report.numbers import known_numbers, possible
 from pipeline.report.schema import Report
+from pipeline.report.sweep_plots import svg
 from pipeline.results import write
 from pipeline.results.figures import DERIVED
 from pipeline.results.judging import Results, judge
 from pipeline.results.page import page
-from pipeline.results.plots import draw, mean_matrix
+from pipeline.results.plots import draw, mean_matrix, retention_plot
 from pipeline.results.reading import Found, SweepTable, Unfinished, find
 from pipeline.results.text import anchor, each, fixed, paragraph
 from pipeline.results.write import write_results
@@ -44,7 +45,7 @@ def test_the_page_opens_with_every_bar_and_tells_what_is_short() -> None:
     assert text.startswith("# Results\n\n9 runs and nights, finished from 2026-11-26 to 2026-11-27.")
     assert "Of 2 bars 1 are met, 1 are not, and 0 were not measured." in text
     figures = "unseen | ≥ 0.90 | – | 0.900 | ± 0.635 | 1: 0.950, 2: 0.850 | **short**: seed 2"
-    assert f"| [episodic@50](#fifty-events) | {figures} |" in text
+    assert f"| [episodic@50](#fifty-events), settings not kept | {figures} |" in text
 
 
 def test_nothing_is_dropped_silently() -> None:
@@ -122,6 +123,12 @@ def test_plots_are_small_and_the_same_every_time() -> None:
     assert set(first) == {"headlines", "retention-month-3x50", "short-month@50-cut-short", "curve-episodic@50"}
     for data in first.values():
         assert data.startswith(b"<?xml") and len(data) < 150_000 and b"2026" not in data
+
+
+def test_thirty_nights_make_a_small_plot_too() -> None:
+    figure = retention_plot({(i, j): 1 - 0.003 * (i - j) for i in range(1, 31) for j in range(1, i + 1)}, "a month")
+    assert figure is not None and len(svg(figure)) < 150_000
+    assert retention_plot({(1, 1): 1.0}, "one night") is None
 
 
 def test_the_mean_matrix_leaves_out_cells_that_not_every_month_has() -> None:

@@ -7,111 +7,20 @@ seed and code that were configured differently are then ambiguous, and neither c
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.config import canonical_json
 from pipeline.config.results import GroupConfig, ResultsConfig
+from pipeline.config.sweeps import as_overrides
 from pipeline.report.schema import Report
-from pipeline.results.figures import figures_of
-from pipeline.results.reading import Found, Run, Unfinished
-from pipeline.results.settings import changed, defaults, text_of
+from pipeline.results.entries import MONTH, Entry, entries_of
+from pipeline.results.reading import Found, Unfinished
+from pipeline.results.settings import recognised, text_of
 
-MONTH, NIGHTLY = "month", "nightly"
-_NIGHT = re.compile(r"(.+)-(\d{2,3})")
 SIZES = ("suite.n", "nights.count", "nights.facts")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One measurement of a seed: a run, or a month with its nights in order, the last of which holds the figures.
-
-    Attributes:
-        nights: A single run is one.
-        planned: Nights that a month was to have; None where nobody kept it, and for a single run.
-        whole: Whether the month came to its end.
-    """
-
-    nights: tuple[Run, ...]
-    planned: int | None = None
-    whole: bool = True
-
-    @property
-    def run(self) -> Run:
-        """The run that the figures are of."""
-        return self.nights[-1]
-
-    @property
-    def seed(self) -> int:
-        """Its seed."""
-        return self.run.report.seed
-
-    @property
-    def deployment(self) -> str:
-        """Of a night of a month, the month's."""
-        return self.run.report.deployment if self.whole else MONTH
-
-    @property
-    def target(self) -> str:
-        """``FLOW/DEPLOYMENT``."""
-        return f"{self.run.report.flow}/{self.deployment}"
-
-    @property
-    def name(self) -> str:
-        """Deployment and id, for people."""
-        return f"{self.deployment}/{self.run_id}"
-
-    @property
-    def run_id(self) -> str:
-        """Of a month that was cut short, the month's."""
-        found = None if self.whole else _NIGHT.fullmatch(self.run.report.run_id)
-        return found[1] if found else self.run.report.run_id
-
-    @cached_property
-    def figures(self) -> dict[str, float]:
-        """By name; see `pipeline.results.figures`."""
-        return figures_of(self.nights)
-
-    @cached_property
-    def settings(self) -> dict[str, Any] | None:
-        """What it set beyond the deployment's file; None where nobody kept it."""
-        known = defaults(self.target)
-        if self.run.config is None or known is None:
-            return None
-        config = dict(self.run.config)
-        if not self.whole:  # a night of a month says how many facts it taught, the month how many nights there were
-            config = {key: value for key, value in config.items() if not key.startswith(("suite.skip", "nights"))}
-            config["nights.facts"] = config.pop("suite.n", None)
-            config |= {"nights.count": self.planned} if self.planned else {}
-        return changed(config, known)
-
-    @property
-    def facts(self) -> int | None:
-        """Facts that one night taught, as its report counts them."""
-        report = self.run.report
-        return sum(suite.n for suite in report.suites.values()) if isinstance(report, Report) else None
-
-    @property
-    def count(self) -> int | None:
-        """Nights of a month, done or planned."""
-        if self.deployment != MONTH:
-            return None
-        retention = self.run.report.retention if isinstance(self.run.report, Report) else None
-        return max(map(int, retention)) if self.whole and retention else self.planned
-
-    @property
-    def progress(self) -> str:
-        """Nights that a month did, of those that it was to have."""
-        return f"{len(self.nights)}{f' of {self.planned}' if self.planned else ''}"
-
-    @property
-    def refused(self) -> dict[str, tuple[str, ...]]:
-        """Failed guards by night; of a single run under its own name."""
-        return {night.report.run_id: night.refused for night in self.nights if night.refused}
 
 
 @dataclass(frozen=True)
@@ -160,27 +69,6 @@ class Group:
         return next((variant for variant in self.variants if variant.entries), None)
 
 
-def entries_of(found: Found) -> list[Entry]:
-    """Runs, with the nights of each month put together."""
-    months: dict[str, dict[int, Run]] = defaultdict(dict)
-    heads: dict[str, Run] = {}
-    entries: list[Entry] = []
-    for run in found.runs:
-        night = _NIGHT.fullmatch(run.report.run_id) if run.report.deployment == NIGHTLY else None
-        if night:
-            months[night[1]][int(night[2])] = run
-        elif run.report.deployment == MONTH:
-            heads[run.report.run_id] = run
-        else:
-            entries.append(Entry((run,)))
-    planned = {stopped.run_id: stopped.nights for stopped in found.unfinished if stopped.deployment == MONTH}
-    for name in sorted(months.keys() | heads.keys()):
-        nights = tuple(run for _, run in sorted(months[name].items()))
-        whole = name in heads
-        entries.append(Entry((*nights, heads[name]) if whole else nights, planned.get(name), whole))
-    return entries
-
-
 def group(found: Found, config: ResultsConfig) -> list[Group]:
     """Every group of the configuration, then one for each other deployment and size, by name."""
     members: dict[str, list[Entry]] = {name: [] for name in config.groups}
@@ -189,7 +77,7 @@ def group(found: Found, config: ResultsConfig) -> list[Group]:
         name = next((name for name, wanted in config.groups.items() if belongs(entry, wanted)), None)
         if name is None:
             name, configs[name] = _own_group(entry)
-        members.setdefault(name, []).append(entry)
+        members.setdefault(name, []).append(_recognise(entry, configs[name]))
     months = {entry.run_id for entries in members.values() for entry in entries if entry.deployment == MONTH}
     stopped: dict[str, list[Unfinished]] = defaultdict(list)
     for run in found.unfinished:
@@ -200,6 +88,15 @@ def group(found: Found, config: ResultsConfig) -> list[Group]:
         Group(name, configs[name], variants(members[name], configs[name], config.beside), tuple(stopped[name]))
         for name in names
     ]
+
+
+def _recognise(entry: Entry, wanted: GroupConfig) -> Entry:
+    """With settings, where nobody kept them but the digest of the configuration tells them."""
+    if entry.run.config is not None or not entry.whole:
+        return entry
+    report = entry.run.report
+    found = recognised(entry.target, report.seed, report.config_hash, as_overrides(wanted.settings))
+    return replace(entry, recognised=found)
 
 
 def belongs(entry: Entry, wanted: GroupConfig) -> bool:

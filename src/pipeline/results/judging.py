@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pipeline.config.results import ResultsConfig, RowConfig
 from pipeline.report.numbers import matches
 from pipeline.report.repeat import OverSeeds, over_seeds
-from pipeline.results.grouping import Entry, Group, Variant, group
+from pipeline.results.entries import Entry
+from pipeline.results.grouping import Group, Variant, group
 from pipeline.results.reading import Found
 
 MET, SHORT, REPORTED, ABSENT = "met", "short", "reported", "not measured"

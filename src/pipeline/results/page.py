@@ -8,8 +8,9 @@ from pipeline.config.results import RowConfig
 from pipeline.report.figures import NOT_MEASURED
 from pipeline.report.markdown import escape
 from pipeline.report.repeat import in_words
+from pipeline.results.entries import Entry
 from pipeline.results.extras import bench_section, sweep_section
-from pipeline.results.grouping import Entry
+from pipeline.results.grouping import Group
 from pipeline.results.judging import ABSENT, MET, REPORTED, SHORT, Results, Row
 from pipeline.results.sections import group_section
 from pipeline.results.text import anchor, fixed, mean_cells, paragraph, table
@@ -85,10 +86,17 @@ def _summary(results: Results) -> list[str]:
     for row in results.rows:
         group = groups[row.config.group]
         there = group.variants or group.unfinished
-        name = f"[{group.name}](#{anchor(group.config.title)})" if there else group.name
+        name = f"[{group.name}](#{anchor(group.config.title)}){_unlike(group)}" if there else group.name
         rows.append((name if group.name != before else "", *cells(row)))
         before = group.name
     return table(("runs", "what", "bar", "aim", "mean", "95 %", "each seed", "verdict"), rows)
+
+
+def _unlike(group: Group) -> str:
+    """What to know of the settings, where they are not those of the deployment."""
+    if group.main is None or group.main.shipped:
+        return ""
+    return ", settings not kept" if group.main.settings is None else ", not as shipped"
 
 
 def cells(row: Row) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pipeline.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, new_axes
 from pipeline.report.schema import Report
 from pipeline.report.sweep_plots import svg
-from pipeline.results.grouping import Entry
+from pipeline.results.entries import Entry
 from pipeline.results.judging import Results, Row, row_of, spread
 
 Matrix = dict[tuple[int, int], float]
@@ -89,19 +89,19 @@ def retention_plot(matrix: Mapping[tuple[int, int], float], title: str) -> Figur
         return None
     figure, axes = new_axes(title, width=6.4, height=4.6)
     cells = [[matrix.get((i, j), math.nan) for j in taught] for i in after]
-    mesh = axes.pcolormesh(range(len(taught) + 1), range(len(after) + 1), cells, vmin=0, vmax=1, cmap="viridis")
+    image = axes.imshow(cells, vmin=0, vmax=1, cmap="viridis", aspect="auto")  # one picture, not a path a cell
     axes.grid(visible=False)
-    axes.set_xticks([k + 0.5 for k in range(len(taught))], taught)
-    axes.set_yticks([k + 0.5 for k in range(len(after))], after)
+    axes.set_xticks(range(len(taught)), taught)
+    axes.set_yticks(range(len(after)), after)
+    axes.tick_params(labelsize=8 if len(taught) <= 20 else 6)
     axes.set(xlabel="facts of night", ylabel="after night")
-    axes.invert_yaxis()
-    figure.colorbar(mesh, ax=axes, label="EM, unseen phrasings")
+    figure.colorbar(image, ax=axes, label="EM, unseen phrasings")
     if len(taught) <= _MOST_NUMBERS:
         for y, row in enumerate(cells):
             for x, value in enumerate(row):
                 if not math.isnan(value):
                     colour = "white" if value < 0.6 else "black"
-                    axes.text(x + 0.5, y + 0.5, f"{value:.2f}", ha="center", va="center", color=colour, size=8)
+                    axes.text(x, y, f"{value:.2f}", ha="center", va="center", color=colour, size=8)
     return figure
 
 

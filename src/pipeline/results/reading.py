@@ -163,9 +163,9 @@ def _curve(path: Path) -> Curve:
 
     try:
         table = pq.read_table(path, columns=["step", "probe_accuracy"])
-    except (OSError, pa.ArrowException):
+        pairs = zip(table.column("step").to_pylist(), table.column("probe_accuracy").to_pylist(), strict=True)
+    except (OSError, KeyError, pa.ArrowException):
         return ()
-    pairs = zip(table.column("step").to_pylist(), table.column("probe_accuracy").to_pylist(), strict=True)
     return tuple((int(step), float(value)) for step, value in pairs if value is not None and 0 <= value <= 1)
 
 

@@ -9,7 +9,8 @@ from pipeline.evaluation.arms import ARMS
 from pipeline.report.figures import AT_MOST, duration
 from pipeline.report.figures import short as threshold
 from pipeline.report.markdown import escape
-from pipeline.results.grouping import Entry, Group, Variant
+from pipeline.results.entries import Entry
+from pipeline.results.grouping import Group, Variant
 from pipeline.results.judging import shared
 from pipeline.results.settings import command
 from pipeline.results.text import anchor, each, mean_cells, paragraph, table

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.config import load_config
+from pipeline.config import config_hash, load_config
+from pipeline.config.sweeps import as_overrides
 from pipeline.errors import ConfigError
 from pipeline.report.compare import flatten
 
@@ -37,6 +38,35 @@ def changed(config: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, An
     """
     given = {key: value for key, value in config.items() if key not in NO_SETTINGS and key != "seed"}
     return {key: value for key, value in sorted(given.items()) if _settable(key, known) and known.get(key) != value}
+
+
+CANDIDATES: tuple[dict[str, Any], ...] = tuple(
+    controls | device
+    for controls in ({}, {"evaluation.controls": "full"})
+    for device in ({}, {"model.device": "cuda"}, {"model.device": "cpu"})
+)
+"""What a person may have set without changing a night."""
+
+
+@cache
+def recognised(target: str, seed: int, digest: str, given: tuple[str, ...]) -> dict[str, Any] | None:
+    """Settings of a run that kept none, where the digest of its configuration is that of a likely one; else None.
+
+    Args:
+        target: ``FLOW/DEPLOYMENT``.
+        seed: The run's.
+        digest: ``config_hash`` of its report.
+        given: Settings that its size asks for, as of ``--set``.
+    """
+    for extra in CANDIDATES:
+        for session in ((), ("session=default",)):
+            try:
+                config = load_config(target, [*given, *session, *as_overrides(extra), f"seed={seed}"])
+            except ConfigError:
+                continue
+            if config_hash(config) == digest:
+                return changed(flatten(config.model_dump(mode="json")), defaults(target) or {})
+    return None
 
 
 def _settable(key: str, known: Mapping[str, Any]) -> bool:

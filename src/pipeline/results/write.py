@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.artifacts import read_json, write_bytes, write_json
 from pipeline.errors import ArtifactError
-from pipeline.results.grouping import Entry, Variant
+from pipeline.results.entries import Entry
+from pipeline.results.grouping import Variant
 from pipeline.results.judging import Results, Row
 from pipeline.results.page import page
 from pipeline.results.plots import draw
