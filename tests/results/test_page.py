@@ -18,6 +18,7 @@ from pipeline.report.numbers import known_numbers, possible
 from pipeline.report.schema import Report
 from pipeline.report.sweep_plots import svg
 from pipeline.results import write
+from pipeline.results.extras import bench_section
 from pipeline.results.figures import DERIVED
 from pipeline.results.judging import Results, judge
 from pipeline.results.page import page
@@ -110,11 +111,13 @@ def test_sweeps_and_benchmarks_have_sections_and_odd_cells_stay_in_their_tables(
         {"variant": "a|b", "seeds": "1 2", "held_out": "0.5", "held_out_low": "0.25", "held_out_high": "0.75"},
         {"variant": "c"},
     )
-    benches = {"sleep": {"machine": "H100 | x", "to EM": {"ours": {"s": 1.5}, "theirs": {"s": 3, "steps": 54}}}}
+    benches = {
+        "sleep": {"machine": "H100 | x", "to EM": {"ours": {"s": 1.5}, "theirs": {"s": 3, "steps": 54}, "odd": 7}}
+    }
     text = page(results(sweeps=(SweepTable("ranks", rows),), benches=benches), [], {})
     assert "| a\\|b | as they are | 1 2 | 0.500 (0.250 to 0.750) | none |" in text
     assert "| c | as they are | – | – | none |" in text
-    assert "| machine | H100 \\| x |" in text and "| theirs | 3 | 54 |" in text
+    assert "| machine | H100 \\| x |" in text and "| theirs | 3 | 54 |  |" in text and "| odd |  |  | 7 |" in text
 
 
 def test_plots_are_small_and_the_same_every_time() -> None:
@@ -185,3 +188,15 @@ def test_words_and_figures() -> None:
     assert anchor("The demo's examination") == "the-demos-examination"
     assert fixed(-0.0001, 3) == "0.000" and fixed(1234.5, 0) == "1,234" and fixed(0.5, 1, sign=True) == "+0.5"
     assert each({2: 0.5, 1: 0.25}, 2) == "0.25, 0.50" and paragraph(" ") == []
+
+
+def test_the_comparison_of_methods_is_shown_as_its_benchmark_shows_it() -> None:
+    method = {
+        "held_out": {"em": 0.9, "em_ci95": [0.85, 0.95], "worst_form_em": 0.7},
+        "sanity": {"delta": -0.01, "kept": 0.95}, "drift": {"kl_base": 0.01, "ppl_ratio": 1.01},
+        "untaught": {"em": 0.0}, "near_miss": {"em": 0.0}, "takeover": 0.0, "training_tokens": 1000,
+        "written_tokens": None, "seconds": 12.5, "peak_bytes": 2**31,
+    }  # fmt: skip
+    text = "\n".join(bench_section("methods", {"ours": method}))
+    assert "| ours | 0.9 | 0.85–0.95 | 0.7 |" in text
+    assert "| x | 3 |" in "\n".join(bench_section("methods", {"something else": {"x": 3}}))

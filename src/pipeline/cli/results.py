@@ -21,8 +21,9 @@ def results(
 ) -> None:
     """Write a page of results: every figure over seeds beside its bar, with the commands that repeat it.
 
-    Reads report.json of every run, and config.yaml and lora_train/steps.parquet beside it. The same runs give the same
-    files. Figures that are short of their bars are results: the status is 0.
+    Reads report.json of every run, config.yaml (its settings) and lora_train/steps.parquet (its learning curve) beside
+    it, the sweep.csv of sweeps, and what `engram bench NAME --json > bench-NAME.json` printed. The same runs give the
+    same files. Figures that are short of their bars are results: the status is 0.
     """
     from pipeline.config import config_root
     from pipeline.config.results import load_results

@@ -54,17 +54,18 @@ def _with_interval(row: Mapping[str, str], name: str) -> str:
 
 def bench_section(name: str, figures: Mapping[str, Any]) -> list[str]:
     """Figures of a benchmark: single ones in one table, then its tables as they are."""
-    if name == "methods":
+    if name == "methods" and all(isinstance(found, Mapping) and "held_out" in found for found in figures.values()):
         from pipeline.bench.comparison import row_of
 
         figures = {"methods": {method: row_of(found) for method, found in figures.items()}}
     single = [(escape(str(key)), _cell(value)) for key, value in figures.items() if not isinstance(value, Mapping)]
     lines = [f"## Benchmark {escape(name)}", "", f"`engram bench {name}`", "", *table(("figure", "value"), single)]
     for title, rows in figures.items():
-        if isinstance(rows, Mapping) and all(isinstance(row, Mapping) for row in rows.values()):
-            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-            told = [(escape(str(key)), *(_cell(row.get(c, "")) for c in columns)) for key, row in rows.items()]
-            lines += [f"{escape(str(title))}:", "", *table(("", *map(escape, columns)), told)]
+        if isinstance(rows, Mapping):
+            told = {key: row if isinstance(row, Mapping) else {"value": row} for key, row in rows.items()}
+            columns = list(dict.fromkeys(column for row in told.values() for column in row))
+            cells = [(escape(str(key)), *(_cell(row.get(c, "")) for c in columns)) for key, row in told.items()]
+            lines += [f"{escape(str(title))}:", "", *table(("", *map(escape, columns)), cells)]
     return lines
 
 
