@@ -44,6 +44,25 @@ def test_real_runs_tell_their_settings_machine_and_refusals(
     assert "> Not as shipped, but with `suite.profile=easy`" in text and str(artifact_root) not in text
 
 
+def test_a_month_is_one_measurement_whole_or_cut_short(
+    monkeypatch: pytest.MonkeyPatch, artifact_root: Path, tmp_path: Path
+) -> None:
+    scripted = ScriptedNight(monkeypatch)
+    settings = ("nights.count=2", "nights.facts=4", "session=mine", "tracking.enabled=false")
+    whole = scripted.run(*settings, f"root={artifact_root / 'a'}", target="consolidation/month")
+    stopped = scripted.run(*settings, f"root={artifact_root / 'b'}", "seed=5", target="consolidation/month")
+    (stopped.path / "report.json").unlink()
+    told = json.loads((stopped.path / "manifest.json").read_text())
+    (stopped.path / "manifest.json").write_text(json.dumps(told | {"state": "failed", "error": "killed"}))
+    assert engram("results", artifact_root, "--out", tmp_path).exit_code == 0
+    text = (tmp_path / "results.md").read_text()
+    headings = [line for line in text.splitlines() if line.startswith("## consolidation")]
+    assert headings == ["## consolidation/month, 4 facts, 2 nights"]  # the same settings, though one was cut short
+    section = text.split(headings[0])[1]
+    assert f"| 1337 | {whole.run_id} |" in section and "--set nights.count=2 --set nights.facts=4" in section
+    assert f"| 5 | {stopped.run_id} | 1 of 2 |" in section and "mean R[last, i]" in section
+
+
 def test_nothing_is_written_without_a_run(tmp_path: Path) -> None:
     assert_refused(engram("results", tmp_path, "--out", tmp_path / "docs"), "expected runs with report.json")
     assert_refused(engram("results", tmp_path / "nowhere", "--out", tmp_path / "docs"), "expected a folder with runs")

@@ -11,7 +11,7 @@ from rich.console import Console
 
 def results(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="FOLDER…", help="Folders with runs anywhere below them; more are one page.")
+        list[Path], typer.Argument(metavar="FOLDER", help="Folders with runs anywhere below them; more are one page.")
     ],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where results.md goes.")] = Path("docs"),
     config: Annotated[

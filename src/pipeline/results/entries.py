@@ -94,8 +94,10 @@ class Entry:
         """Nights of a month, done or planned."""
         if self.deployment != MONTH:
             return None
+        if not self.whole:
+            return self.planned
         retention = self.run.report.retention if isinstance(self.run.report, Report) else None
-        return max(map(int, retention)) if self.whole and retention else self.planned
+        return max(map(int, retention)) if retention else len(self.nights)
 
     @property
     def progress(self) -> str:
