@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,8 @@ def test_settings_that_nobody_kept_are_known_by_the_digest_of_the_configuration(
 def test_a_run_that_failed_stands_in_its_group() -> None:
     failed = Unfinished("episodic", "bad", 4, "failed", "loss did not fall")
     assert group(Found(unfinished=(failed,)), config())[0].unfinished == (failed,)
+    other = replace(failed, facts=200)
+    assert not any(found.unfinished for found in group(Found(unfinished=(other,)), config()))
 
 
 def test_settings_are_those_that_differ_and_still_exist() -> None:

@@ -52,12 +52,10 @@ def test_the_page_opens_with_every_bar_and_tells_what_is_short() -> None:
 def test_nothing_is_dropped_silently() -> None:
     text = page(results(unreadable=(("a/report.json", "torn"),)), [], {})
     assert "Of 9 finished runs and nights 1 were refused by a guard." in text and "**refused** by post_on" in text
-    assert (
-        "1 failed, or did not finish: `episodic/bad`, seed 7 (failed: no &lt;b&gt;memory&lt;/b&gt; \\| left)." in text
-    )
-    assert "1 cut short, of months: `month/20261127-0800-aaaaaa`, seed 2, after night 3." in text
-    assert "newer code, more questions, or later: `episodic/old`, seed 1, code aaaaaaaa." in text
-    assert "1 unreadable: `a/report.json`: torn." in text
+    assert "1 failed or did not finish: `episodic/bad`, seed 7 (failed: no &lt;b&gt;memory&lt;/b&gt; \\| left)." in text
+    assert "1 months were cut short: `month/20261127-0800-aaaaaa`, seed 2, after night 3." in text
+    assert "newer code, more questions, or a later date: `episodic/old`, seed 1, code aaaaaaaa." in text
+    assert "1 files could not be read: `a/report.json`: torn." in text
 
 
 def test_a_section_holds_machine_commit_command_arms_and_guards() -> None:

@@ -51,14 +51,16 @@ def test_a_run_that_was_finished_twice_counts_as_it_was_last(tmp_path: Path) -> 
 def test_what_failed_is_named_with_its_first_line(tmp_path: Path) -> None:
     manifest(tmp_path / "runs/consolidation/episodic/bad")
     manifest(tmp_path / "runs/consolidation/month/long", deployment="month", state="running", error=None)
-    (tmp_path / "runs/consolidation/month/long/config.yaml").write_text("nights: {count: 30}")
+    (tmp_path / "runs/consolidation/month/long/config.yaml").write_text(
+        "nights: {count: 30, facts: 20}\nsuite: {n: 50}"
+    )
     (tmp_path / "stage").mkdir()
     (tmp_path / "stage/manifest.json").write_text('{"stage": "teach"}')
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn/manifest.json").write_text("{")
     bad, long = find([tmp_path]).unfinished
     assert (bad.run_id, bad.state, bad.error, bad.nights) == ("bad", "failed", "no", None)
-    assert (long.run_id, long.error, long.nights) == ("long", "", 30)
+    assert (long.run_id, long.error, long.nights, long.facts) == ("long", "", 30, 20)
 
 
 def test_a_manifest_beside_a_report_is_no_failure(tmp_path: Path) -> None:

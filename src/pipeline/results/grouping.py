@@ -110,7 +110,8 @@ def belongs(entry: Entry, wanted: GroupConfig) -> bool:
 
 
 def _stopped_in(run: Unfinished, wanted: GroupConfig) -> bool:
-    return run.deployment == wanted.deployment and wanted.nights in (None, run.nights) and wanted.has is None
+    size = run.facts is None or wanted.facts in (None, run.facts)
+    return run.deployment == wanted.deployment and wanted.nights in (None, run.nights) and size and wanted.has is None
 
 
 def _own_group(entry: Entry) -> tuple[str, GroupConfig]:

@@ -150,20 +150,20 @@ def _left_out(results: Results) -> list[str]:
     """Every run that is in no mean, and why."""
     found, variants = results.found, [variant for group in results.groups for variant in group.variants]
     reasons: dict[str, list[str]] = {
-        "failed, or did not finish": [
+        "failed or did not finish": [
             f"`{run.deployment}/{run.run_id}`, seed {run.seed} ({escape(f'{run.state}: {run.error}'.strip(': '))})"
             for run in found.unfinished
         ],
-        "cut short, of months": [
+        "months were cut short": [
             f"{_named(e)}, after night {e.progress}" for variant in variants for e in variant.short
         ],
-        "replaced by another run of the same seed and settings: newer code, more questions, or later": [
+        "gave way to a run of the same seed and settings with newer code, more questions, or a later date": [
             f"{_named(e)}, code {e.run.report.code_version[:8]}" for variant in variants for e in variant.superseded
         ],
-        "of settings that differ, though nobody kept how": [
+        "have settings that differ, though nobody kept how": [
             _named(e) for variant in variants for e in variant.ambiguous
         ],
-        "unreadable": [f"`{file}`: {escape(reason)}" for file, reason in found.unreadable],
+        "files could not be read": [f"`{file}`: {escape(reason)}" for file, reason in found.unreadable],
     }
     refused = sum(bool(run.refused) for run in found.runs)
     count = (

@@ -54,6 +54,7 @@ class Unfinished:
     state: str
     error: str
     nights: int | None = None  # of a month, how many were asked for
+    facts: int | None = None  # that a night was to teach, as its settings say
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,8 @@ def read_unfinished(path: Path) -> Unfinished | None:
         return None
     if not isinstance(told, dict) or not {"deployment", "run_id", "state", "seed"} <= told.keys():
         return None
-    nights = (_settings(path.with_name("config.yaml")) or {}).get("nights.count")
+    settings = _settings(path.with_name("config.yaml")) or {}
+    nights, facts = settings.get("nights.count"), settings.get("nights.facts", settings.get("suite.n"))
     error = (str(told.get("error") or "").splitlines() or [""])[0][:200]
     return Unfinished(
         deployment=str(told["deployment"]),
@@ -186,6 +188,7 @@ def read_unfinished(path: Path) -> Unfinished | None:
         state=str(told["state"]),
         error=error,
         nights=nights if isinstance(nights, int) else None,
+        facts=facts if isinstance(facts, int) else None,
     )
 
 
