@@ -1,9 +1,11 @@
-"""Hold figures against bars: mean over seeds, interval, every seed by itself, and the verdict."""
+"""Hold figures against bars: mean over seeds, interval, how far a seed may be below, and the verdict."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from pipeline.config.results import ResultsConfig, RowConfig
 from pipeline.report.numbers import matches
@@ -13,6 +15,7 @@ from pipeline.results.grouping import Group, Variant, group
 from pipeline.results.reading import Found
 
 MET, SHORT, REPORTED, ABSENT = "met", "short", "reported", "not measured"
+BELOW = 0.05  # how far a single seed may be below a bar that the mean reaches
 ROUNDING = 1e-9  # a share of a few hundred questions is no exact number
 
 
@@ -24,7 +27,7 @@ class Row:
         config: What it asks.
         values: Figure by seed; empty where it was not measured.
         bars: By seed what it had to reach, as far as it is known; the figure that is added differs between runs.
-        missed: Seeds below, or above, their bar.
+        missed: Seeds on the wrong side of their bar, or further than `BELOW` below one that the mean reaches.
         lacking: Seeds whose reports do not hold the figure.
         own: Of a single seed, the interval that its report states over its facts.
     """
@@ -43,7 +46,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Met where every seed meets it."""
+        """Met where the mean meets it and no seed is further than `BELOW` below it."""
         if not self.values:
             return ABSENT
         if not self.bars:
@@ -74,9 +77,23 @@ def row_of(wanted: RowConfig, variant: Variant | None) -> Row:
     have = {entry.seed: entry for entry in entries if wanted.figure in entry.figures}
     values = {seed: entry.figures[wanted.figure] for seed, entry in have.items()}
     bars = {seed: bar for seed, entry in have.items() if (bar := bar_of(wanted, entry)) is not None}
-    missed = tuple(seed for seed, bar in bars.items() if not reaches(wanted, values[seed], bar))
+    missed = _missed(wanted, values, bars)
     lacking = tuple(entry.seed for entry in entries if entry.seed not in have)
     return Row(wanted, values, bars, missed, lacking, _own_interval(wanted, list(have.values())))
+
+
+def _missed(wanted: RowConfig, values: Mapping[int, float], bars: Mapping[int, float]) -> tuple[int, ...]:
+    """Seeds that keep a bar from being met; none where it is met."""
+    if not bars:
+        return ()
+    size = abs if wanted.within is not None else float  # figures of both signs must not cancel out
+    met = reaches(wanted, mean(size(values[seed]) for seed in bars), mean(bars.values()))
+    slack = BELOW if wanted.at_least is not None else math.inf
+    return tuple(
+        seed
+        for seed, bar in bars.items()
+        if (values[seed] < bar - slack - ROUNDING if met else not reaches(wanted, values[seed], bar))
+    )
 
 
 def _own_interval(wanted: RowConfig, entries: Sequence[Entry]) -> tuple[float, float] | None:
