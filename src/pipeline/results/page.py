@@ -16,13 +16,13 @@ from pipeline.results.sections import group_section
 from pipeline.results.text import anchor, fixed, mean_cells, paragraph, table
 
 GLOSSARY = """Every figure is read with the memory off, after the night, on questions that decided nothing, unless it
-says otherwise. **EM** is the share of answers that are exactly the expected one. The **bar** is what the mean
-over seeds has to reach, with no seed more than .05 below it: *short* names the seeds that did not; *reported* figures have no bar. A
-**seed** draws everything anew: facts, names, phrasings, training. **95 %** is half of Student's interval over seeds;
-of a single seed the interval over its facts, where there is one. **Guards** are the checks that a night has to pass
-before its adapter is used; they read other questions than those reported here. **KL** says how far the model's
-predictions on ordinary text moved from the base's, **perplexity** how much worse it predicts that text (1 is equal).
-The *prior* is what somebody scores who knows no fact."""
+says otherwise. **EM** is the share of answers that are exactly the expected one. The **bar** is what the mean over
+seeds has to reach, with no seed more than .05 below it: *short* names the seeds that did not; *reported* figures have
+no bar. A **seed** draws everything anew: facts, names, phrasings, training. **95 %** is half of Student's interval
+over seeds; of a single seed the interval over its facts, where there is one. **Guards** are the checks that a night
+has to pass before its adapter is used; they read other questions than those reported here. **KL** says how far the
+model's predictions on ordinary text moved from the base's, **perplexity** how much worse it predicts that text (1 is
+equal). The *prior* is what somebody scores who knows no fact."""
 
 
 def page(results: Results, plots: Iterable[str], commits: Mapping[str, str]) -> str:
