@@ -54,7 +54,8 @@ def check_closed_book(
 ) -> None:
     """Prove that no memory-OFF prompt holds its answer or its fact.
 
-    The one exception is the word Yes or No in a question that is to be answered by it; its fact may not stand there.
+    Two exceptions: the word Yes or No in a question that is to be answered by it, and what the model itself said in a
+    dialogue (``Ask.said``). The fact may not stand in either prompt.
 
     Args:
         asks: What is asked; arms with memories and general questions are not closed book.
@@ -73,6 +74,8 @@ def check_closed_book(
         rendered = None if ask.is_verdict else leaked_answer(question, prompt)
         if leak is None and rendered is not None and not holds(boilerplate, rendered):
             leak = rendered
+        if leak is not None and any(holds(said, leak) for said in ask.said):
+            leak = None
         fact = facts.get(question.item_id)
         if leak is None and fact is not None and holds(prompt, fact.text):
             leak = fact.text
