@@ -249,9 +249,9 @@ class Report(RunReport):
         for name in ("hallucination", "long_answers", "forget"):
             if name in plain:
                 plain[name] = present(plain[name])
-        plain |= {
-            part: told.to_json() for part in ("relational", "spatial") if (told := getattr(self, part)) is not None
-        }
+        for part in ("relational", "spatial"):
+            if (told := getattr(self, part)) is not None:
+                plain[part] = told.model_dump(mode="json", exclude_none=True)
         if "usable" in plain:
             plain["usable"] = {use: present(figure) for use, figure in present(plain["usable"]).items()}
         for arm in plain["arms"].values():
