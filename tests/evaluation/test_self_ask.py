@@ -24,7 +24,7 @@ from pipeline.suites.hops import WALK, WAY, Hop, Single, adjacent, direction
 from pipeline.suites.maps import DIRECTIONS, direction_aliases
 from pipeline.suites.relational import build_relational
 from pipeline.suites.spatial import build_spatial
-from pipeline.suites.types import Question, Suite
+from pipeline.suites.types import Fact, Question, Suite
 from tests.evaluation.examples import Reply, closed_book_prompt, memory_prompt
 
 SEED, N = 9, 8
@@ -107,7 +107,7 @@ def test_a_model_that_knows_single_hops_alone_answers_every_join_in_steps_and_no
 def test_every_hop_of_all_questions_is_asked_in_one_call() -> None:
     suite = build_relational(N, SEED)
     assert Conversation(suite, single_hops(suite)).calls == 3
-    assert Conversation(build_spatial(20, SEED), map_of(SEED, 20)).calls == 3
+    assert Conversation(build_spatial(20, SEED), map_of(SEED, 20)).calls == 4
 
 
 @pytest.mark.parametrize("relation", HOPS[:2])
@@ -155,14 +155,15 @@ def test_the_answers_hold_every_step_and_the_last_one_is_the_answer_to_the_whole
         assert all(hop["em"] == 1.0 and hop["gold"] for hop in own)
 
 
-def test_what_a_model_said_itself_may_stand_in_its_prompt_and_nothing_else_may() -> None:
-    leaky = Question(
-        "a", "city_country", "join_country/test-1/hop-03", "test", "Which country is Norwell in?", "Norwell"
-    )
-    check_closed_book([Ask("two_step_hops", leaky, said=("In Norwell.",))], [leaky.question], {})
-    for said in ((), ("In Sutton.",)):
+@pytest.mark.parametrize("leak", ["Norwell", "Port is a city in Norwell."])
+def test_what_a_model_said_itself_may_stand_in_its_prompt_and_nothing_else_may(leak: str) -> None:
+    text = f"Which country is {leak} in?"
+    asked = Question("a", "city_country", "join_country/test-1/hop-03", "test", text, "Norwell")
+    facts = {"a": Fact("a", "Port is a city in Norwell.")}
+    check_closed_book([Ask("two_step_hops", asked, said=("Sutton", f"So, {leak}"))], [text], facts)
+    for said in ((), ("In Sutton.",), *([("Norwell",)] if leak != "Norwell" else [])):
         with pytest.raises(DataError, match="closed book broken"):
-            check_closed_book([Ask("two_step_hops", leaky, said=said)], [leaky.question], {})
+            check_closed_book([Ask("two_step_hops", asked, said=said)], [text], facts)
 
 
 def test_a_model_with_a_map_walks_it_and_finds_first_places() -> None:

@@ -7,7 +7,6 @@ It is made from a composed question's text alone; every other name in it is the 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,9 @@ _END = re.compile(r"[\n,;]|[.!?](?=\s|$)")
 _AROUND = "\"'`\u201c\u201d\u2018\u2019*_. "
 _DIRECTION = re.compile(r"\b(?:(north|south)(?:[ -]?(east|west))?|(east|west))(?:wards?)?\b")
 _ARTICLE = re.compile(r"^(?:the|an?)\s+", re.IGNORECASE)
+
+BREADTH = 3
+"""Places from which a way to the goal is looked for; each costs eight questions."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +57,34 @@ def relay(hops: Sequence[Hop]) -> Dialogue:
 def first_place(start: str, goal: str) -> Dialogue:
     """Look for the place between two that are no neighbours, on the map that the model has in its answers.
 
-    It is asked for the place in every direction of the start, then for those around each place that it named. A place
-    from which it names the goal is taken: the one whose two steps it confirms when asked for their directions, then
-    the one that it named most often.
+    It is asked for the place in every direction of the start, and back for the direction of each place that it named.
+    Around the `BREADTH` best of them it is asked the same; of those around which it names the goal, the best is taken.
+    A step is better when the direction that is given for it is one in which it was named, then when it was named more
+    often.
     """
     around = yield [adjacent(start, way) for way in DIRECTIONS]
     claims = _claims(around, {normalise(start), normalise(goal)})
     if not claims:
         return None
-    known = {place: entity(turns[0].reply.text) for place, turns in claims.items()}
-    onward = yield [adjacent(known[place], way) for place in claims for way in DIRECTIONS]
-    steps = {place: onward[i * len(DIRECTIONS) : (i + 1) * len(DIRECTIONS)] for i, place in enumerate(claims)}
-    reached = {place: _ways_to(goal, turns) for place, turns in steps.items()}
-    between = [place for place in claims if reached[place]]
-    if not between:
+    names = {place: entity(turns[0].reply.text) for place, turns in claims.items()}
+    back = yield [direction(start, name) for name in names.values()]
+    there = {place: _trust(names[place], around, turn) for place, turn in zip(claims, back, strict=True)}
+    tried = sorted(claims, key=there.__getitem__, reverse=True)[:BREADTH]
+    onward = yield [adjacent(names[place], way) for place in tried for way in DIRECTIONS]
+    steps = {place: onward[i * len(DIRECTIONS) : (i + 1) * len(DIRECTIONS)] for i, place in enumerate(tried)}
+    arriving = [place for place in tried if _ways_to(goal, steps[place])]
+    if not arriving:
         return None
-    back = yield [single for p in between for single in (direction(start, known[p]), direction(known[p], goal))]
-    score: Counter[str] = Counter()
-    for i, place in enumerate(between):
-        there, on = (spoken_direction(turn.reply.text) for turn in back[2 * i : 2 * i + 2])
-        named = _ways_to(known[place], around)
-        confirmed = (there in named) + (on in reached[place])
-        score[place] = confirmed * len(DIRECTIONS) ** 2 + len(named) * len(reached[place])
-    best = max(between, key=lambda place: score[place])
+    back = yield [direction(names[place], goal) for place in arriving]
+    on = {place: _trust(goal, steps[place], turn) for place, turn in zip(arriving, back, strict=True)}
+    best = max(arriving, key=lambda place: (there[place][0] + on[place][0], there[place][1] * on[place][1]))
     return claims[best][0]
+
+
+def _trust(place: str, around: Sequence[Turn], back: Turn) -> tuple[bool, int]:
+    """Whether a place was named in the direction that is given for it, and in how many directions it was named."""
+    ways = _ways_to(place, around)
+    return spoken_direction(back.reply.text) in ways, len(ways)
 
 
 def spoken_direction(text: str) -> str | None:

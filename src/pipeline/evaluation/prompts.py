@@ -54,8 +54,8 @@ def check_closed_book(
 ) -> None:
     """Prove that no memory-OFF prompt holds its answer or its fact.
 
-    Two exceptions: the word Yes or No in a question that is to be answered by it, and what the model itself said in a
-    dialogue (``Ask.said``). The fact may not stand in either prompt.
+    Two exceptions: the word Yes or No in a question that is to be answered by it (its fact may not stand there), and
+    what the model itself said earlier in the same dialogue (``Ask.said``).
 
     Args:
         asks: What is asked; arms with memories and general questions are not closed book.
@@ -74,11 +74,9 @@ def check_closed_book(
         rendered = None if ask.is_verdict else leaked_answer(question, prompt)
         if leak is None and rendered is not None and not holds(boilerplate, rendered):
             leak = rendered
-        if leak is not None and any(holds(said, leak) for said in ask.said):
-            leak = None
         fact = facts.get(question.item_id)
-        if leak is None and fact is not None and holds(prompt, fact.text):
-            leak = fact.text
+        told = fact.text if fact is not None and holds(prompt, fact.text) else None
+        leak = next((text for text in (leak, told) if text and not any(holds(said, text) for said in ask.said)), None)
         if leak is not None:
             raise DataError(
                 f"closed book broken: arm {ask.arm}, item {question.item_id!r}, form {question.form!r}: the prompt "
