@@ -12,6 +12,7 @@ from pipeline.evaluation.arms import Ask, Plan
 from pipeline.evaluation.prompts import render
 from pipeline.evaluation.recall import plan_arms
 from pipeline.evaluation.sanity import sanity_asks
+from pipeline.evaluation.self_ask import composed_questions, self_ask
 from pipeline.evaluation.types import Memory, Window
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Fact, Question, Recall, Suite, SuiteStatistics
@@ -134,16 +135,22 @@ def scripted(ask: Ask) -> Reply:
     if ask.memories is not None:
         told = " ".join(memory.text for memory in ask.memories)
         return Reply(question.answer if question.answer in told else "Something else.")
-    taught = ask.arm in ("post_off", "post_off_probe", "post_off_heldout")
+    taught = ask.arm in ("post_off", "post_off_probe", "post_off_heldout", "two_step_hops")
     return Reply(f"The {question.answer}." if taught else "I don't know.", 4)
 
 
 def examine(
     suite: Suite, answer: Callable[[Ask], Reply] = scripted, controls: str = "default"
 ) -> tuple[Plan, list[str], pa.Table]:
-    """Plan, render, answer and score."""
+    """Plan, render, answer and score; composed questions in steps as well."""
     window = Window(400, lambda text: len(text.split()))
     plan = plan_arms(suite, NameRetriever(suite.taught), controls=controls, window=window)
     plan = Plan(plan.asks + tuple(sanity_asks(sanity_items())), plan.notes)
-    prompts = render(plan.asks, closed_book_prompt, memory_prompt)
-    return plan, prompts, score_answers(plan.asks, prompts, [answer(ask) for ask in plan.asks])
+
+    def told(asks: Sequence[Ask]) -> tuple[list[str], list[Reply]]:
+        return render(asks, closed_book_prompt, memory_prompt), [answer(ask) for ask in asks]
+
+    prompts, replies = told(plan.asks)
+    steps = self_ask(composed_questions(plan.asks), told, suite.taught)
+    asks, rendered = (*plan.asks, *steps.asks), (*prompts, *steps.prompts)
+    return plan, prompts, score_answers(asks, rendered, (*replies, *steps.replies))

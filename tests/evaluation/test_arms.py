@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.evaluation.arms import ARMS, BASELINE_ARMS, Ask, Plan, limit_forms
+from pipeline.evaluation.arms import ARMS, BASELINE_ARMS, TWO_STEP_ARMS, TWO_STEP_HOP_ARMS, Ask, Plan, limit_forms
 from pipeline.evaluation.recall import (
     BASELINE_FORMS,
     BASELINE_ITEMS,
@@ -79,8 +79,9 @@ def test_models_follow_the_arm() -> None:
     assert plan.models == ("base", "post", "shuffled_answers", "format_only")
     assert {ask.arm for ask in plan.of_model("format_only")} == {"format_only"}
     assert sum(len(plan.of_model(model)) for model in plan.models) == len(plan.asks)
+    unplanned = ("sanity_pre", "world_pre", "oracle_context", *TWO_STEP_ARMS, *TWO_STEP_HOP_ARMS)
     assert {a.arm for a in plan.of_model("base")} == {
-        arm for arm in ARMS if ARMS[arm].model == "base" and arm not in ("sanity_pre", "world_pre", "oracle_context")
+        arm for arm in ARMS if ARMS[arm].model == "base" and arm not in unplanned
     }
 
 

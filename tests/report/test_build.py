@@ -70,8 +70,14 @@ def test_relations_are_reported_by_kind_of_question() -> None:
     plain = report.to_json()
     jsonschema.validate(plain, SCHEMA, format_checker=jsonschema.FormatChecker())
     counts = plain["relational"]["n"]
-    assert set(counts) == {"one_hop", "join", "two_step", "newest"} and counts["join"] == counts["two_step"] == 3 * 4
-    assert sum(counts.values()) == plain["arms"]["post_off_heldout"]["n"]
+    assert set(counts) == {"one_hop", "join", "two_step", "two_step_one_prompt", "newest"}
+    assert (
+        counts["join"] == counts["two_step"] == counts["two_step_one_prompt"] == plain["arms"]["two_step"]["n"] == 3 * 4
+    )
+    assert sum(counts.values()) - counts["two_step"] == plain["arms"]["post_off_heldout"]["n"]
+    assert not any("hops" in arm for arm in plain["arms"])
+    numbers = numbers_of(report)
+    assert {"relational.two_step", "relational.ci95.two_step.low", "relational.prior.two_step.mean"} <= set(numbers)
     shown = dict(other_table(report).rows)
     assert shown["relational.join"] == f"{plain['relational']['join']:.3f} (n = 12)"
     stated_once = make_report(*answered(build_relational(4, 1337, 0.0))).to_json()

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from pipeline.evaluation.metrics import summarise
+from pipeline.report.composed_table import composed_table
 from pipeline.report.exchanges import Exchange, chosen, failures, question_texts, side_by_side
 from pipeline.report.figures import duration, number, other_table, short
 from pipeline.report.markdown import escape, markdown
@@ -21,6 +22,8 @@ from pipeline.report.page import page
 from pipeline.report.plots import PLOTS, NightTables, draw
 from pipeline.report.terminal import summary_table, verdict_table
 from pipeline.report.write import write_report
+from pipeline.suites.relational import build_relational
+from pipeline.suites.spatial import build_spatial
 from tests.report.examples import DRIFT, IDENTITY, answered, make_report, night_tables
 
 SUITE, ANSWERS = answered()
@@ -173,3 +176,22 @@ def test_usable_knowledge_has_a_table_only_where_it_was_measured() -> None:
         for text in (markdown(made), page(made, {})):
             assert ("Usable knowledge" in text) is shown
             assert ("all about a subject: slots named" in text) is shown
+
+
+def test_what_follows_from_facts_together_stands_side_by_side_with_the_base_and_asked_in_steps() -> None:
+    made = make_report(*answered(build_relational(4, 1337)))
+    told = made.relational
+    assert told is not None and told.ci95 and told.prior and told.hops
+    joins, one_prompt = composed_table(made).rows
+    shown = (told.prior["join"].mean, told.join, told.prior["two_step"].mean, told.two_step, told.hops.mean)
+    assert [cell.split(" ")[0] for cell in joins[1:]] == [f"{share:.2f}" for share in shown]
+    assert joins[4].endswith(f"({told.ci95['two_step'][0]:.2f} to {told.ci95['two_step'][1]:.2f}, n 12)")
+    assert one_prompt[3:] == ("–", "–", "–")
+    walks = composed_table(make_report(*answered(build_spatial(10, 1337)))).rows
+    assert [row[0].split(" (a guesser")[0] for row in walks] == [
+        "first place of an unseen way", "length of an unseen way", "end of two steps"
+    ]  # fmt: skip
+    assert walks[1][3:] == ("–", "–", "–") and "–" not in walks[2]
+    for text in (markdown(made), page(made, {})):
+        assert "Facts put together" in text and joins[4] in text
+    assert composed_table(REPORT).rows == () and "Facts put together" not in markdown(REPORT)

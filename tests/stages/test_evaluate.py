@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.arms import Ask, Plan
+from pipeline.evaluation.dialogues import entity
 from pipeline.evaluation.prompts import render
 from pipeline.evaluation.sanity import sanity_asks, sanity_summary
 from pipeline.evaluation.types import Memory
@@ -18,6 +20,8 @@ from pipeline.progress import Silent
 from pipeline.stages.decoding import decode
 from pipeline.stages.evaluate import _answers, _preferences, trainable_controls
 from pipeline.stages.night import configure
+from pipeline.suites.chains import JOINS
+from pipeline.suites.relational import build_relational
 from pipeline.suites.sanity import SanityQuestion
 from pipeline.suites.types import Choice, Question
 from tests.evaluation.examples import small_suite
@@ -91,6 +95,24 @@ def test_baselines_have_a_limit_of_their_own_and_a_long_context_is_not_contraste
         several == generate(BASE, [prompts[3]], max_new_tokens=24, one_line=True, against=[untold[3]], contrast=2.0)[0]
     )
     assert long.text != several.text
+
+
+@pytest.mark.parametrize(("model", "arm"), [("base", "two_step{}_pre"), ("post", "two_step{}")])
+def test_joins_are_asked_in_steps_by_each_model_in_its_own_words(artifact_root: Path, model: str, arm: str) -> None:
+    config = configure("consolidation/relational", ["evaluation.max_new_tokens=4"], artifact_root)
+    suite = build_relational(3, 5)
+    joins = [q for fact in suite.taught for q in fact.asked("test") if q.relation in JOINS][:7]
+    asks = [Ask("post_off_heldout", question) for question in joins]
+    rows = _answers(MODELS, asks, [], suite.taught, config, Silent())[0].to_pylist()
+    whole = {(row["item_id"], row["form"]): row for row in rows if row["arm"] == arm.format("")}
+    hops = sorted((row for row in rows if row["arm"] == arm.format("_hops")), key=lambda row: row["form"])
+    assert len(whole) == len(joins) < len(hops)
+    for (item, form), end in whole.items():
+        own = [hop for hop in hops if hop["item_id"] == item and hop["form"].startswith(f"{form}/")]
+        for hop in own:
+            assert hop["answer"] == generate(MODELS[model], [hop["prompt"]], max_new_tokens=4)[0].text
+        assert all(entity(a["answer"]).lower() in b["prompt"].lower() for a, b in pairwise(own))
+        assert end["prompt"] in (own[-1]["prompt"], "")
 
 
 def test_format_only_is_left_out_where_there_are_no_namesakes() -> None:

@@ -50,7 +50,10 @@ def test_relations_alone_bring_their_store_alone(scripted_night: ScriptedNight) 
         json.loads(text) for text in gate["parts"].to_pylist()
     )
     report = json.loads((run.path / "report.json").read_text())
-    assert set(report["relational"]) == {"one_hop", "join", "two_step", "newest", "n"}
+    kinds = {"one_hop", "join", "two_step", "two_step_one_prompt", "newest"}
+    assert set(report["relational"]) == {*kinds, "n", "ci95", "prior", "hops"}
+    assert set(report["relational"]["ci95"]) == set(report["relational"]["prior"]) == kinds
+    assert report["relational"]["two_step"] == 1.0 and report["relational"]["prior"]["two_step"]["mean"] == 0.0
     assert report["telemetry"]["store.size"] == len(build_relational(4, 1337).taught)
 
 
@@ -66,6 +69,7 @@ def test_walks_bring_a_map_beside_their_episodes(scripted_night: ScriptedNight) 
     spatial = json.loads((run.path / "report.json").read_text())["spatial"]
     assert spatial["n"] == {"next": 24, "direction": 16}
     assert set(spatial["unseen_pairs"]) == {"next", "steps", "walk"}
+    assert spatial["unseen_pairs"]["walk"]["two_step"] == {"mean": 1.0, "ci95": [1.0, 1.0], "n": 4}
 
 
 def test_every_kind_has_its_own_generation(both: RunFolder) -> None:

@@ -24,9 +24,10 @@ from pipeline.stages.lora_train import first_and_last, require_learning, target_
 from pipeline.stages.night import Night, begin, configure
 from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.suite_files import read_questions, read_suite, with_study
-from pipeline.suites.chains import JOINS
+from pipeline.suites.chains import JOINS, STEPS
 from pipeline.suites.facts import read_facts
 from pipeline.suites.study_forms import with_study_forms
+from pipeline.suites.types import Suite
 from tests.language.tiny import tiny_language_model
 from tests.stages.examples import surprise
 from tests.stores.examples import BagOfWords
@@ -96,6 +97,12 @@ def test_targets_hold_every_replayed_fact_and_no_test_question(night: Night) -> 
     assert again.cached and again.digest == result.digest
 
 
+def unstated_pairs(suite: Suite) -> list[tuple[str, str]]:
+    """Each person that a join asks about, with what it asks for."""
+    asked = [(fact.subject, q) for fact in suite.taught for q in fact.asked("test") if q.relation in STEPS]
+    return sorted({(person, end) for person, q in asked for end in q.answer.split(", ")[1:]})
+
+
 def test_what_was_corrected_and_what_joins_relations_is_never_trained() -> None:
     settings = [*SETTINGS, "suite.contradictions=1.0"]
     with begin("consolidation/relational", settings) as night:
@@ -111,6 +118,8 @@ def test_what_was_corrected_and_what_joins_relations_is_never_trained() -> None:
     assert not any(tail in row.prompt + row.target for row in rows for tail in tails)
     joins = {q.question for fact in suite.taught for q in fact.questions if q.relation in JOINS}
     assert joins and not any(question in row.prompt for row in rows for question in joins)
+    for person, end in unstated_pairs(suite):
+        assert not any(person in text and end in text for row in rows for text in [row.prompt + row.target])
 
 
 def test_a_users_questions_are_rephrased(tmp_path: Path) -> None:

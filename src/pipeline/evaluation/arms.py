@@ -78,6 +78,10 @@ ARMS: Mapping[str, Arm] = {
     "unseen_pre": Arm("base", False, "before, what follows from taught facts together"),
     "unseen": Arm("post", False, "after, what follows from taught facts together"),
     "unseen_on": Arm("base", True, "before, memory on, what follows from taught facts together"),
+    "two_step_pre": Arm("base", False, "before, what follows from facts together, asked in steps"),
+    "two_step": Arm("post", False, "after, what follows from facts together, asked in steps"),
+    "two_step_hops_pre": Arm("base", False, "before, the steps"),
+    "two_step_hops": Arm("post", False, "after, the steps"),
     "yes_no_pre": Arm("base", False, "before, is it so? (first word)"),
     "yes_no": Arm("post", False, "after, is it so? (first word)"),
     "yes_no_probe": Arm("post", False, "after, is it so? (first word), probe forms"),
@@ -116,6 +120,10 @@ WORLD_ARMS = ("world_pre", "world_post")
 GENERAL_ARMS = (*SANITY_ARMS, *WORLD_ARMS)
 """Arms about what nobody taught: not closed book, and reported as one comparison each."""
 
+TWO_STEP_ARMS = ("two_step_pre", "two_step")
+TWO_STEP_HOP_ARMS = ("two_step_hops_pre", "two_step_hops")
+"""What the model asked itself, see `pipeline.evaluation.self_ask`: in the answers, and no arm of the report."""
+
 DEFAULT_FORMS: Mapping[str, int] = {
     "pre_off": 1,
     "pre_off_probe": 1,
@@ -147,11 +155,13 @@ class Ask:
         arm: A key of `ARMS`.
         question: What is asked, and the gold answer.
         memories: Retrieved texts, best first; None closes the book.
+        said: What the model itself has answered before in the same dialogue; its question may hold names from there.
     """
 
     arm: str
     question: Question
     memories: tuple[Memory, ...] | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def model(self) -> str:

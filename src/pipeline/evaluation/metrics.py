@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.evaluation.arms import ARMS, GENERAL_ARMS
+from pipeline.evaluation.arms import ARMS, GENERAL_ARMS, TWO_STEP_HOP_ARMS
 from pipeline.evaluation.bootstrap import difference_interval, mean_interval
 from pipeline.evaluation.gap import gap_figures
 from pipeline.evaluation.relational import relational_figures
@@ -148,7 +148,7 @@ def summarise(
     arms = {
         arm: arm_summary(arm_rows(answers, arm), suite.statistics.jaccard, resamples, seed)
         for arm in ARMS
-        if arm in present and arm not in GENERAL_ARMS
+        if arm in present and arm not in (*GENERAL_ARMS, *TWO_STEP_HOP_ARMS)
     }
     own = arm_rows(answers, "post_off", "post_off_probe", "post_off_heldout")
     figures = {
@@ -159,8 +159,8 @@ def summarise(
         "takeover": takeover(answers, taught_phrases(suite.taught)),
         "hallucination": hallucination(answers, suite.taught) or None,
         "drift": dict(drift) if drift is not None else None,
-        "relational": relational_figures(answers),
-        "spatial": spatial_figures(answers),
+        "relational": relational_figures(answers, resamples, seed),
+        "spatial": spatial_figures(answers, resamples, seed),
         "usable": usable_figures(answers, suite.taught, resamples, seed),
         **gap_figures(answers),
         "refusal_rate": _mean(own, "refused") if own.num_rows else None,

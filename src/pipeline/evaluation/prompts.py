@@ -54,7 +54,8 @@ def check_closed_book(
 ) -> None:
     """Prove that no memory-OFF prompt holds its answer or its fact.
 
-    The one exception is the word Yes or No in a question that is to be answered by it; its fact may not stand there.
+    Two exceptions: the word Yes or No in a question that is to be answered by it (its fact may not stand there), and
+    what the model itself said earlier in the same dialogue (``Ask.said``).
 
     Args:
         asks: What is asked; arms with memories and general questions are not closed book.
@@ -74,8 +75,8 @@ def check_closed_book(
         if leak is None and rendered is not None and not holds(boilerplate, rendered):
             leak = rendered
         fact = facts.get(question.item_id)
-        if leak is None and fact is not None and holds(prompt, fact.text):
-            leak = fact.text
+        told = fact.text if fact is not None and holds(prompt, fact.text) else None
+        leak = next((text for text in (leak, told) if text and not any(holds(said, text) for said in ask.said)), None)
         if leak is not None:
             raise DataError(
                 f"closed book broken: arm {ask.arm}, item {question.item_id!r}, form {question.form!r}: the prompt "

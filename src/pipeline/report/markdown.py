@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pipeline.report.base import RunReport
+from pipeline.report.composed_table import composed_table
 from pipeline.report.exchanges import Exchange
 from pipeline.report.figures import (
     Table,
@@ -79,7 +80,7 @@ def markdown(
     return render_markdown(
         report,
         headline(report),
-        (usable_table(report), arms_table(report), forget_table(report)),
+        (composed_table(report), usable_table(report), arms_table(report), forget_table(report)),
         (forms_table(report), other_table(report), stages_table(report)),
         plots,
         sample,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.report.base import RunReport
+from pipeline.report.composed_table import composed_table
 from pipeline.report.exchanges import Exchange
 from pipeline.report.figures import (
     Table,
@@ -57,7 +58,7 @@ def page(
     return render_page(
         report,
         headline(report),
-        {"usable": usable_table(report), "arms": arms_table(report)},
+        {"composed": composed_table(report), "usable": usable_table(report), "arms": arms_table(report)},
         (forget_table(report), forms_table(report), other_table(report), stages_table(report)),
         {PLOT_TITLES.get(name, name): data for name, data in plots.items()},
         sample,

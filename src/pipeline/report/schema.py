@@ -11,9 +11,7 @@ from pydantic import Field
 
 from pipeline.report.base import Identity as Identity  # part of this contract, and named with it
 from pipeline.report.base import Part, RunReport, present
-
-Share = float
-Interval = tuple[float, float]
+from pipeline.report.composed import Interval, MeanFigure, Relational, Share, Spatial
 
 
 class Cell(Part):
@@ -87,43 +85,6 @@ class Drift(Part):
     ppl_by_domain: dict[str, float] = Field(default_factory=dict)
     kl_previous: float | None = None  # against the adapter that a continuing night went on from
     tokens: int
-
-
-class UnseenPairs(Part):
-    """Questions about pairs of places that no training form names together; ``majority`` is a guesser's share."""
-
-    em: Share
-    n: int
-    majority: Share
-    before: Share | None = None
-    memory_on: Share | None = None
-
-
-class Spatial(Part):
-    """EM after the night, memory off, test forms; ``n`` counts the rows behind each."""
-
-    next: Share | None = None
-    direction: Share | None = None
-    n: dict[str, int]
-    unseen_pairs: dict[str, UnseenPairs] = Field(default_factory=dict)
-
-
-class Relational(Part):
-    """EM of held-out questions about relations, memory off; ``n`` counts the questions of each kind."""
-
-    one_hop: Share | None = None  # relations stated once
-    join: Share | None = None  # over several hops, never trained
-    two_step: Share | None = None  # the same, answered with the steps between
-    newest: Share | None = None  # relations that were corrected
-    n: dict[str, int]
-
-
-class MeanFigure(Part):
-    """A mean over n questions."""
-
-    mean: float
-    ci95: Interval | None
-    n: int
 
 
 class BeforeAndAfter(Part):
@@ -285,14 +246,14 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        for name in ("hallucination", "relational", "long_answers", "forget"):
+        for name in ("hallucination", "long_answers", "forget"):
             if name in plain:
                 plain[name] = present(plain[name])
+        for part in ("relational", "spatial"):
+            if (told := getattr(self, part)) is not None:
+                plain[part] = told.model_dump(mode="json", exclude_none=True)
         if "usable" in plain:
             plain["usable"] = {use: present(figure) for use, figure in present(plain["usable"]).items()}
-        if "spatial" in plain:
-            pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
-            plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

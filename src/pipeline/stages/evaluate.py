@@ -25,6 +25,7 @@ from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
 from pipeline.evaluation.retention import retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
+from pipeline.evaluation.self_ask import composed_questions, self_ask
 from pipeline.progress import Progress
 from pipeline.stages.decoding import decode
 from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, over_nights
@@ -183,15 +184,19 @@ def _answers(
     config: ConsolidationConfig,
     progress: Progress,
 ) -> tuple[pa.Table, list[str]]:
-    """The scored answers, of a second look at general questions too where the first leaves promotion in doubt."""
+    """The scored answers, also in steps; of a second look at general questions too where promotion is in doubt."""
     prompts, replies = _asked(models, asks, taught, config, progress, "asking every arm")
-    answers = score_answers(asks, prompts, replies)
+    steps = self_ask(
+        composed_questions(asks), lambda hops: _asked(models, hops, taught, config, progress, "asking in steps"), taught
+    )
+    asks, prompts, told = [*asks, *steps.asks], [*prompts, *steps.prompts], [*replies, *steps.replies]
+    answers = score_answers(asks, prompts, told)
     more = second_look(sanity, answers)
     if not more:
         return answers, []
     again, others = _asked(models, more, taught, config, progress, "a closer look at general questions")
     note = "the sampled sanity questions of the development half left promotion in doubt: all of that half were asked"
-    return score_answers([*asks, *more], [*prompts, *again], [*replies, *others]), [note]
+    return score_answers([*asks, *more], [*prompts, *again], [*told, *others]), [note]
 
 
 def _asked(

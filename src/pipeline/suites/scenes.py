@@ -91,10 +91,10 @@ def _patterns() -> dict[str, tuple[re.Pattern[str], ...]]:
     told |= {hop: [*how["told"], *how["corrected"]] for hop, how in chains.wordings().items()}
     told["direction"] = walks.wordings()["edge"]
     told |= {relation_name(triple): [how["text"]] for triple, how in relations().items()}
-    return {relation: tuple(map(_pattern, wordings)) for relation, wordings in told.items()}
+    return {relation: tuple(map(pattern_of, wordings)) for relation, wordings in told.items()}
 
 
-def _pattern(wording: str) -> re.Pattern[str]:
+def pattern_of(wording: str) -> re.Pattern[str]:
     """A wording as a pattern with one group a slot; articles that belong to a slot stand outside its group."""
     special = {
         "person": r"\S+ \S+",
@@ -107,7 +107,7 @@ def _pattern(wording: str) -> re.Pattern[str]:
     for literal, slot, _, _ in Formatter().parse(wording):
         parts.append(re.escape(literal))
         if slot:
-            article = "an? " if slot.startswith(("a_", "an_")) else ""
+            article = "an? " if slot.startswith(("a_", "an_")) else "the " if slot.startswith("the_") else ""
             name = slot.partition("_")[2] if article else slot
             parts.append(f"{article}(?P<{name}>{special.get(name, '.+?')})")
     return re.compile("".join(parts))

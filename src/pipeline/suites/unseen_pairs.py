@@ -30,6 +30,13 @@ def _templates() -> dict[str, list[dict[str, Any]]]:
     return read
 
 
+def unseen_template(form: str) -> str:
+    """The template of a form, such as ``unseen_walk/test-1``."""
+    kind, number = form.removeprefix("unseen_").split("/test-")
+    template: str = _templates()[kind][int(number) - 1]["question"]
+    return template
+
+
 def unseen_questions(dealt: Iterable[Dealt]) -> tuple[Question, ...]:
     """The questions about the unseen pairs of whole districts, pair by pair; all of them are ``test``."""
     return tuple(question for district in dealt for pair in district.unseen for question in _of_pair(district, pair))
