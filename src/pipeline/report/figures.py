@@ -173,6 +173,10 @@ def other_table(report: Report) -> Table:
         rows.append(("takeover", number(report.takeover)))
     if report.hallucination:
         rows += [(f"hallucination.{side}", number(getattr(report.hallucination, side))) for side in ("pre", "post")]
+    if told := report.recognition:
+        rows.append(
+            ("recognition.auroc", f"{number(told.auroc)} ({interval(told.ci95)}), the base {number(told.prior)}")
+        )
     if report.drift:
         rows += [
             (f"drift.{part}", number(getattr(report.drift, part), 4)) for part in ("kl_base", "ppl_ratio", "tokens")

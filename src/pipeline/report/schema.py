@@ -215,6 +215,16 @@ class Forget(Part):
     questions: int
 
 
+class Recognition(Part):
+    """How often a taught answer is likelier than an untaught one, each after its own question, memory off."""
+
+    auroc: Share
+    ci95: Interval
+    prior: Share  # the base's
+    n: int
+    untaught_n: int
+
+
 class Report(RunReport):
     """A night: what was measured, what it cost, and whether it was promoted."""
 
@@ -229,6 +239,7 @@ class Report(RunReport):
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
     forget: Forget | None = None
+    recognition: Recognition | None = None
     relational: Relational | None = None
     rouge_l: Share | None = None  # of taught questions, after; LongAnswers has the rest
     paraphrase_preferred: Share | None = None
@@ -246,7 +257,7 @@ class Report(RunReport):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; what was not measured is left out (a guard keeps its ``value: null``)."""
         plain = super().to_json()
-        for name in ("hallucination", "long_answers", "forget"):
+        for name in ("hallucination", "long_answers", "forget", "recognition"):
             if name in plain:
                 plain[name] = present(plain[name])
         for part in ("relational", "spatial"):

@@ -19,7 +19,6 @@ from pipeline.results.reading import Run
 
 DERIVED = (
     "worst_form", "retention_learned", "retention_last", "nights_refused", "kl_worst_night", "seconds", "tokens",
-    "taught_auroc",  # no report holds it yet
 )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.artifacts.footprint import return_freed_memory
@@ -23,6 +23,7 @@ from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
+from pipeline.evaluation.recognition import compared, recognition_figures
 from pipeline.evaluation.retention import retention_asks, retention_row
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.evaluation.self_ask import composed_questions, self_ask
@@ -45,7 +46,9 @@ from pipeline.suites.sanity import SanityQuestion, load_sanity
 from pipeline.suites.types import Fact, Question, Suite
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from pipeline.language.generation import Generation
     from pipeline.language.models import LanguageModel
@@ -99,7 +102,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         near = neighbours_of(run, inputs["persist_store"], forgotten)
         asks += forget_asks(unlearned, [q for item in forgotten for q in item.reversed], near, before is not None)
         facts = [*suite.taught, *near, *(fact for taught in earlier.values() for fact in taught)]
-        answers, drifted, notes, preferences, likely = _examine(
+        answers, drifted, notes, preferences, likely, recognised = _examine(
             stage.folder, config, inputs, asks, suite, facts, episodes, before, unlearned, progress
         )
         forget = forget_figures(answers, len(forgotten), likely) if forgotten else None
@@ -115,7 +118,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
             figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
-        figures |= {} if forget is None else {"forget": forget}
+        figures |= {name: found for name, found in (("forget", forget), ("recognition", recognised)) if found}
         guarded = guard_figures(answers, suite, drifted, retriever.requests, 1, forget)
         stage.write_json("metrics.json", figures | {"guards": guarded.to_dict()})
         known = {name: share > PASSED for name, share in probe_outcomes(answers).items()}
@@ -153,8 +156,9 @@ def _examine(
     before: Path | None,
     forgotten: Sequence[Fact],
     progress: Progress,
-) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None, dict[str, float]]:
-    """Answers of every model, drift from base to adapted model, notes, likelihoods of choices and of the forgotten."""
+) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None, dict[str, float], dict[str, Any] | None]:
+    """Answers of every model, drift from base to adapted model, notes, and likelihoods: of choices, of what was
+    forgotten, of what was taught."""
     from pipeline.language.adapter import load_adapter
     from pipeline.language.forgetting import likelihoods
     from pipeline.language.models import load_for_evaluation
@@ -173,7 +177,8 @@ def _examine(
     answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
     drifted = _drift(base, post, models.get("previous"), config, progress)
     likely = likelihoods(base, post, forgotten, load_rehearsal().slots, config.seed) if forgotten else {}
-    return answers, drifted, notes, _preferences(base, post, suite, progress), likely
+    recognised = _recognition(base, post, asks, config, progress)
+    return answers, drifted, notes, _preferences(base, post, suite, progress), likely, recognised
 
 
 def _answers(
@@ -236,6 +241,24 @@ def _drift(
     if previous is not None:
         found["kl_previous"] = drift(token_drift(previous, post, rows, progress.advance))["kl_base"]
     return found
+
+
+def _recognition(
+    base: LanguageModel, post: LanguageModel, asks: Sequence[Ask], config: ConsolidationConfig, progress: Progress
+) -> dict[str, Any] | None:
+    """How far taught answers stand out from untaught ones, by their likelihood."""
+    from pipeline.language.likelihood import answer_log_probs
+    from pipeline.language.prompts import closed_book_prompt
+
+    sides = compared(asks)
+    progress.phase("how likely answers are", 2 * sum(len(side) for side in sides))
+
+    def of(lm: LanguageModel, questions: Sequence[Question]) -> NDArray[np.float64]:
+        prompts = [closed_book_prompt(lm.tokenizer, question) for question in questions]
+        return answer_log_probs(lm, prompts, [question.answer for question in questions], progress.advance)
+
+    found = {name: (of(lm, sides[0]), of(lm, sides[1])) for name, lm in (("pre", base), ("post", post))}
+    return recognition_figures(found, config.evaluation.bootstrap, config.seed)
 
 
 def _preferences(base: LanguageModel, post: LanguageModel, suite: Suite, progress: Progress) -> pa.Table | None:
