@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from pipeline.bench import parallel as bench
-from pipeline.bench.parallel import Training, difference_row, night_of, training_row
+from pipeline.bench.parallel import SharedWords, Training, difference_row, night_of, training_row
 from pipeline.config import config_root, load_section
 from pipeline.config.benchmarks import ParallelBenchConfig
 from pipeline.errors import ConfigError
+from tests.language.examples import facts
 from tests.language.tiny import tiny_model, tiny_tokenizer
 from tests.stages.test_sleep import steps
 
@@ -55,6 +56,13 @@ def test_the_night_has_the_settings_of_the_benchmark() -> None:
     night = night_of(config, 4)
     assert (night.lora.processes, night.lora.rank, night.distil.short, night.seed) == (4, 3, 5, 7)
     assert night.lora.batch_size == 64
+
+
+def test_a_question_is_told_the_fact_with_its_words() -> None:
+    memory = SharedWords(facts())
+    found = memory.retrieve(["Name: Otto Lund. Place?", "Do tell: where did VERA FALK shop?"], 2)
+    assert [[m.episode_id for m in some][0] for some in found] == ["f1", "f2"] and len(found[0]) == 2
+    assert memory.requests == memory.hits == 2
 
 
 @pytest.mark.slow

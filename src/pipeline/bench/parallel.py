@@ -17,6 +17,7 @@ weights is told beside how far two equal runs lie apart (``again=true``).
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from pipeline.config.benchmarks import ParallelBenchConfig
     from pipeline.language.training import Step
     from pipeline.suites.types import Fact
+
+_WORD = re.compile(r"\w+")
 
 
 @register_benchmark(
@@ -116,17 +119,21 @@ class _Clock(Silent):
         self.times.append(time.perf_counter() - self.start)
 
 
-class _PerfectMemory:
-    """Brings every question its own fact; a `Retriever`."""
+class SharedWords:
+    """Brings every question the facts with which it shares the most words; a `Retriever`."""
 
     def __init__(self, facts: Sequence[Fact]) -> None:
-        self._facts = {question.question: fact for fact in facts for question in fact.questions}
+        self._facts = [(set(_WORD.findall(fact.text.lower())), fact) for fact in facts]
         self.requests = self.hits = 0
 
     def retrieve(self, queries: Sequence[str], k: int) -> list[list[Memory]]:
         self.requests += len(queries)
         self.hits += len(queries)
-        return [[Memory(self._facts[query].text, self._facts[query].id, 1.0)] for query in queries]
+        return [self._best(set(_WORD.findall(query.lower())), k) for query in queries]
+
+    def _best(self, asked: set[str], k: int) -> list[Memory]:
+        best = sorted(self._facts, key=lambda one: -len(asked & one[0]))[:k]
+        return [Memory(fact.text, fact.id, len(asked & words) / len(asked)) for words, fact in best]
 
 
 def night_of(config: ParallelBenchConfig, processes: int) -> ConsolidationConfig:
@@ -161,7 +168,7 @@ def prepare(config: ParallelBenchConfig, folder: Path) -> tuple[int, str]:
         studied,
         sorted({fact.subject for fact in facts if fact.subject}),
         Rehearsal(load_rehearsal(), load_sanity()),
-        _PerfectMemory(studied),
+        SharedWords(studied),
         config.distil,
         config.lora.first_layer,
         config.seed,
