@@ -61,7 +61,7 @@ def test_the_night_has_the_settings_of_the_benchmark() -> None:
 def test_a_question_is_told_the_fact_with_its_words() -> None:
     memory = SharedWords(facts())
     found = memory.retrieve(["Name: Otto Lund. Place?", "Do tell: where did VERA FALK shop?"], 2)
-    assert [[m.episode_id for m in some][0] for some in found] == ["f1", "f2"] and len(found[0]) == 2
+    assert [some[0].episode_id for some in found] == ["f1", "f2"] and len(found[0]) == 2
     assert memory.requests == memory.hits == 2
 
 

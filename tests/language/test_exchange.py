@@ -155,13 +155,16 @@ def test_questions_between_passes_are_shared(tiny: LanguageModel, alone: Trainer
         assert found[0] == pytest.approx(expected[0], rel=1e-4) and found[1] == expected[1]
 
 
-def test_drifting_apart_is_an_error() -> None:
-    def drift(exchange: Exchange) -> None:
-        exchange.require_same(torch.zeros(3))
-        exchange.require_same(torch.full((3,), float(exchange.rank == 1)))
+@pytest.mark.parametrize("gap", [1.0, float("nan")])
+def test_rounding_is_evened_out_and_drifting_apart_is_an_error(gap: float) -> None:
+    def drift(exchange: Exchange) -> torch.Tensor:
+        found = torch.full((3,), 1.0 + 1e-5 * exchange.rank)
+        exchange.align(found)
+        with pytest.raises(TrainingError, match="the processes' adapters differ"):
+            exchange.align(torch.full((3,), 1.0 + gap * exchange.rank))
+        return found
 
-    with pytest.raises(TrainingError, match="the processes' adapters differ"):
-        together(2, drift)
+    assert [found.tolist() for found in together(2, drift)] == [[1.0] * 3] * 2
 
 
 def row(length: int, group: int) -> EncodedRow:

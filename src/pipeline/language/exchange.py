@@ -22,6 +22,7 @@ from pipeline.errors import TrainingError
 from pipeline.language.encoding import EncodedRow, EncodedRows
 
 T = TypeVar("T")
+ROUNDING = 1e-3  # of the largest weight
 LOOPBACK = {"GLOO_SOCKET_IFNAME": "lo", "NCCL_SOCKET_IFNAME": "lo"}
 """All processes are on one host: nothing listens to the outside."""
 MULTICAST_OFF = {"NCCL_NVLS_ENABLE": "0"}  # NVLink multicast fails in some containers, and gains nothing on a few MB
@@ -64,19 +65,20 @@ class Exchange:
         """This process's share of a step's rows; may be empty."""
         return list(rows) if self.size == 1 else shares(encoded, rows, self.size)[self.rank]
 
-    def require_same(self, tensor: Tensor) -> None:
-        """Refuse to go on with processes that have drifted apart.
+    def align(self, tensor: Tensor) -> None:
+        """Give all processes the first one's tensor, from which theirs may differ by rounding on GPUs of other kinds.
 
         Raises:
-            TrainingError: A tensor that is to be the same everywhere is not.
+            TrainingError: They differ by more.
         """
         if self.size == 1:
             return
-        differs = float(not torch.equal(self.copy(tensor.detach().clone()), tensor.detach()))
-        if self.totals([differs], tensor.device)[0]:
+        own = tensor.detach().clone()
+        first = self.copy(tensor.detach())
+        apart = not bool((own - first).abs().max() <= ROUNDING * first.abs().max())  # NaN is apart
+        if self.totals([float(apart)], tensor.device)[0]:
             raise TrainingError(
-                "the processes' adapters differ, though each took the same steps: are their GPUs of one kind? "
-                "Train with lora.processes=1"
+                "the processes' adapters differ, though each took the same steps: lora.processes=1 helps"
             )
 
 

@@ -209,7 +209,7 @@ class Trainer:
         if last:
             after.learn(self.losses)
             self.standing, self.losses = after, {}
-            self.exchange.require_same(self.flat.vector)
+            self.exchange.align(self.flat.vector)
         return Step(
             step=step,
             epoch=epoch,
