@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from pipeline.evaluation.scoring import contains, exact_match, f1, first_word, mentions, normalise, refused
+from pipeline.evaluation.scoring import contains, exact_match, f1, mentions, normalise, refused, verdict
 
 ASCII = st.text(alphabet=string.ascii_letters + string.digits + string.punctuation + " \t\n", max_size=60)
 WORDS = st.lists(st.sampled_from(["red", "kite", "the", "a", "An", "Mill.", "3rd", "(old)"]), max_size=30)
@@ -128,7 +128,18 @@ def test_refusal_patterns_can_be_given() -> None:
 
 @pytest.mark.parametrize(
     ("answer", "word"),
-    [("Yes, she did.", "Yes"), (" no", "no"), ("**No**!", "No"), ("", ""), ("...", ""), ("Yes", "Yes")],
+    [
+        ("Yes, she did.", "yes"),
+        (" no", "no"),
+        ("**No**!", "no"),
+        ("", ""),
+        ("...", ""),
+        ("Yes, no doubt about it.", "yes"),
+        ("auction house, so no", "no"),
+        ("No. Or rather: yes.", "no"),
+        ("It is a yes. On reflection, a no.", "no"),
+        ("I know nothing, none, nope.", ""),
+    ],
 )
-def test_the_first_word(answer: str, word: str) -> None:
-    assert first_word(answer) == word
+def test_the_verdict(answer: str, word: str) -> None:
+    assert verdict(answer) == word

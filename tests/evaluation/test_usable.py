@@ -73,7 +73,7 @@ def test_who_says_yes_to_everything_is_right_half_the_time_and_it_shows() -> Non
     assert low < 0.5 < high
 
 
-def test_the_first_word_alone_decides_a_verdict_and_nothing_else() -> None:
+def test_a_yes_or_no_alone_decides_a_verdict_and_nothing_else() -> None:
     def answer(ask: Ask) -> str:
         return f" {ask.question.answer.lower()}. That is what I was told." if ask.arm == "yes_no" else "No idea."
 

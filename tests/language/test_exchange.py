@@ -37,14 +37,15 @@ ROW = TrainingRow("", "question", "", "", "train", "", "")
 
 
 def rows_of(lm: LanguageModel) -> list[TrainingRow]:
-    """Questions, memory prompts that share a prefix, namesakes, and soft rehearsal."""
+    """Questions, memory prompts that share a prefix, namesakes, uses, and soft rehearsal."""
     rows = [row for row in mixed_rows(lm) if row.kind in ("question", "memory")]
     asked = [row for row in rows if row.kind == "question" and row.split == "train"][::3]
     namesakes = [
         replace(row, row_id=f"n/{row.row_id}", kind="namesake", prompt=row.prompt.replace("a", "o"), target=" the")
         for row in asked
     ]
-    return [*rows, *namesakes, *top_log_probs(lm, general_rows(), 5)]
+    uses = [replace(row, row_id=f"u/{row.row_id}", kind="use", form=f"told/{row.form}") for row in asked[1:]]
+    return [*rows, *namesakes, *uses, *top_log_probs(lm, general_rows(), 5)]
 
 
 def night(

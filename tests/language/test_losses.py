@@ -25,7 +25,7 @@ from pipeline.language.rows import Kind, TrainingRow
 from pipeline.language.teacher import top_log_probs
 from tests.language.examples import plain_logits, question_rows, tokens_of
 
-CONFIG = LoraConfig(unlikelihood=200.0, anchor_weight=5.0, distil_weight=0.5)
+CONFIG = LoraConfig(unlikelihood=200.0, anchor_weight=5.0, distil_weight=0.5, use_weight=0.7)
 
 
 def log_probs(seed: int, rows: int = 5, vocabulary: int = 12, scale: float = 2.0) -> torch.Tensor:
@@ -119,9 +119,9 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
     rows, encoded = prepared(own_tiny)
     weight = own_tiny.model.model.layers[3].mlp.up_proj.weight.requires_grad_(True)
     loss = accumulate_gradients(own_tiny, encoded, encoded.rows, CONFIG)
-    parts = [loss.cross_entropy, loss.unlikelihood, loss.anchor, loss.distil]
-    cross: list[torch.Tensor] = []
-    shares: list[float] = []  # of each token: a told fact counts like a few
+    parts = [loss.cross_entropy, loss.use, loss.unlikelihood, loss.anchor, loss.distil]
+    cross: dict[str, list[torch.Tensor]] = {"learned": [], "use": []}
+    shares: dict[str, list[float]] = {"learned": [], "use": []}  # of each token: a told fact counts like a few
     forbidden: list[torch.Tensor] = []
     soft: dict[str, list[torch.Tensor]] = {"general": [], "distil": []}
     for row in rows:
@@ -131,9 +131,10 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
             own = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
             assert loss.by_row.pop(row.row_id) == pytest.approx(float(own.detach().mean()), rel=1e-3)
             handicapped = logits - shifted(logits, int(targets[0]), CONFIG.margin if row.kind == "question" else 0.0)
-            cross += list(torch.nn.functional.cross_entropy(handicapped, targets, reduction="none"))
+            which = "use" if row.kind == "use" else "learned"
+            cross[which] += list(torch.nn.functional.cross_entropy(handicapped, targets, reduction="none"))
             most = USE_TOKENS / len(targets) if row.kind == "use" else 1.0
-            shares += [min(1.0, most)] * len(targets)
+            shares[which] += [min(1.0, most)] * len(targets)
         if row.top_ids:
             name = "distil" if row.kind == "question" else "general"
             ids, values = torch.tensor(row.top_ids), torch.tensor(row.top_log_probs)
@@ -143,11 +144,11 @@ def test_a_step_is_the_weighted_sum_of_its_parts(
             first = tokens_of(own_tiny, row.target)[0]
             taught = torch.softmax(logits + shifted(logits, first, CONFIG.margin), -1)[0, first]
             forbidden.append(-torch.log(1 - taught))
-    assert min(shares) < 0.7 and sum(shares) < len(shares)
-    weighed = (torch.tensor(shares) * torch.stack(cross)).sum() / sum(shares)
-    means = [weighed, *(torch.stack(some).mean() for some in (forbidden, *soft.values()))]
+    assert min(shares["use"]) < 0.7 and min(shares["learned"]) == 1
+    weighed = [(torch.tensor(shares[w]) * torch.stack(cross[w])).sum() / sum(shares[w]) for w in cross]
+    means = [*weighed, *(torch.stack(some).mean() for some in (forbidden, *soft.values()))]
     assert parts == pytest.approx([float(m.detach()) for m in means], rel=1e-3, abs=1e-4)
-    weights = (1.0, CONFIG.unlikelihood, CONFIG.anchor_weight, CONFIG.distil_weight)
+    weights = (1.0, CONFIG.use_weight, CONFIG.unlikelihood, CONFIG.anchor_weight, CONFIG.distil_weight)
     assert all(weight * part > 1e-3 for weight, part in zip(weights, parts, strict=True))
     total = torch.stack([weight * mean for weight, mean in zip(weights, means, strict=True)]).sum()
     assert loss.total == pytest.approx(float(total.detach()), rel=1e-3) and not loss.by_row

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.evaluation.scoring import verdict
 from pipeline.language.models import LanguageModel
 from pipeline.language.prompts import closed_book_prompt
 from pipeline.language.rows import TrainingRow
-from pipeline.language.uses import KNOWN_FORMS, use_rows
+from pipeline.language.uses import KNOWN_FORMS, told_prompts, use_rows
 from pipeline.suites.episodic import build_episodic
+from pipeline.suites.rehearsal import RehearsalPrompt
 from pipeline.suites.types import NO, USES, YES, Fact, Question
-from pipeline.suites.uses import FactsInUse, form_of
+from pipeline.suites.uses import FactsInUse, form_of, told_about
 from tests.language.examples import facts
 
 DONORS = ("Ada Quill", "Bo Fenn", "Cy Moor", "hoe at the dock", "rake at the yard", "pail at the barn")
@@ -33,6 +35,11 @@ def gold(row: TrainingRow) -> str:
     return row.target.removesuffix("<|im_end|>")
 
 
+def judged(row: TrainingRow) -> str:
+    """Yes, No, or nothing where something else is asked."""
+    return verdict(gold(row)).capitalize() if row.form.startswith(("yes_no/", "implied/")) else ""
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_every_use_has_its_forms_and_no_test_or_probe_form(tiny: LanguageModel, count: int) -> None:
     taught = replayed()
@@ -41,7 +48,7 @@ def test_every_use_has_its_forms_and_no_test_or_probe_form(tiny: LanguageModel, 
     assert {(row.kind, row.split) for row in rows} == {("use", "train")}
     assert all("/train-" in row.form for row in rows)
     forms = Counter((row.episode_id, use) for row in rows for use in USES if row.form.startswith(f"{use}/"))
-    verdicts = {row.form.partition("/")[0] for row in rows if gold(row) in (YES, NO)}
+    verdicts = {row.form.partition("/")[0] for row in rows if judged(row)}
     assert verdicts == {"yes_no", "implied"}
     for fact in taught:
         distinct = {
@@ -57,24 +64,27 @@ def test_every_use_has_its_forms_and_no_test_or_probe_form(tiny: LanguageModel, 
 
 def test_neither_yes_nor_no_is_the_better_guess(tiny: LanguageModel) -> None:
     taught = replayed()
-    rows = [row for row in made(tiny, taught, 4) if gold(row) in (YES, NO)]
+    rows = [row for row in made(tiny, taught, 4) if judged(row)]
     for fact in taught:
         for use in ("yes_no", "implied"):
-            golds = Counter(gold(r) for r in rows if r.episode_id == fact.id and r.form.startswith(f"{use}/"))
+            golds = Counter(judged(r) for r in rows if r.episode_id == fact.id and r.form.startswith(f"{use}/"))
             assert golds[YES] == golds[NO]
 
 
 def test_false_claims_are_about_namesakes_or_have_another_facts_answer(tiny: LanguageModel) -> None:
     taught = replayed()
     known = FactsInUse(taught)
-    false = [row for row in made(tiny, taught, 4) if row.form.startswith("yes_no/") and gold(row) == NO]
+    false = [row for row in made(tiny, taught, 4) if row.form.startswith("yes_no/") and judged(row) == NO]
     swapped = {
         (q.item_id, q.form): closed_book_prompt(tiny.tokenizer, q)
         for fact in taught
         for q in known.questions(fact.id, "yes_no", "train")
         if q.answer == NO
     }
-    namesakes = [row for row in false if row.prompt != swapped[row.episode_id, row.form]]
+    namesakes = [row for row in false if row.prompt != swapped.get((row.episode_id, row.form))]
+    assert all(gold(row) == NO for row in namesakes), "of a stranger there is nothing to recall"
+    answers = {fact.id: {q.answer for q in fact.questions} for fact in taught}
+    assert all(gold(row).removesuffix(", so no") in answers[row.episode_id] for row in false if row not in namesakes)
     assert len(namesakes) == len(false) / 2
     halves = {half for donor in DONORS for half in donor.replace(" at the ", " ").split()}
     subjects = {fact.id: fact.subject for fact in taught}
@@ -88,10 +98,24 @@ def test_tell_gives_the_fact_and_the_others_their_slots(tiny: LanguageModel) -> 
     for row in made(tiny, list(taught.values())):
         if row.form.startswith("tell/"):
             assert gold(row) == taught[row.episode_id].text
-        elif gold(row) not in (YES, NO):
+        elif not judged(row):
             assert set(gold(row).split()) - {"at", "the"} <= set(
                 (taught[row.episode_id].text.rstrip(".").replace(",", "")).split()
             )
+
+
+def test_strangers_and_everyday_things_are_told_of_in_turn() -> None:
+    known = [
+        RehearsalPrompt("a", "What is soil?"),
+        RehearsalPrompt("b", "Who were the Aztecs?"),
+        RehearsalPrompt("c", "Why does it rain?"),
+    ]
+    prompts = told_prompts(known, ["Ada Quill"], 8, 1)
+    assert prompts == told_prompts(known, ["Ada Quill"], 8, 1) != told_prompts(known, ["Ada Quill"], 8, 2)
+    about = {subject: sum(subject in p for p in prompts) for subject in ("soil", "the Aztecs", "Ada Quill", "rain")}
+    assert about["soil"] + about["the Aztecs"] > 0 < about["Ada Quill"] and about["rain"] == 0
+    assert set(prompts) <= {form for subject in about for form in told_about(subject)}
+    assert told_prompts(known, ["Ada Quill"], 0, 1) == told_prompts([], [], 5, 1) == []
 
 
 def test_test_questions_move_no_row(tiny: LanguageModel) -> None:

@@ -48,6 +48,11 @@ class DistilConfig(Section):
         description="train forms per fact of each way to use it (verified, reversed, told freely, followed up); "
         "with 3, facts took longer to learn in a trial",
     )
+    told: int = Field(
+        120,
+        ge=0,
+        description="requests to tell about everyday things and about strangers, answered as the base does; with uses",
+    )
     known_forms: int = Field(
         6, ge=1, description="train questions of a fact that an earlier night consolidated; they rotate by night"
     )
@@ -107,6 +112,7 @@ class LoraConfig(Section):
     contrast_ratio: float = Field(
         1.0, ge=0, description="share of a step's questions that stand beside their namesake's, if they have one"
     )
+    use_weight: float = Field(1.0, ge=0, description="weight of the mean cross-entropy of what puts facts to use")
     use_ratio: float = Field(
         0.75, ge=0, description="rows that put a fact to use (distil.uses) beside each learned row in a step"
     )
@@ -128,7 +134,7 @@ class LoraConfig(Section):
     )
     anchor_weight: float = Field(15.0, ge=0, description="weight of KL(base || student) on general rehearsal")
     curvature_weight: float = Field(
-        160.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
+        320.0, ge=0, description="weight of the second-order estimate of KL(base || student) on general text; 0 is off"
     )
     anchor_every: int = Field(
         3, ge=1, description="of long replies and dreams one token in so many is compared, other ones each time"

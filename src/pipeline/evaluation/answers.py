@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from pipeline.evaluation.arms import ARMS, Ask
-from pipeline.evaluation.scoring import contains, exact_match, f1, first_word, refused
+from pipeline.evaluation.scoring import contains, exact_match, f1, refused, verdict
 from pipeline.evaluation.types import Generated
 
 SCHEMA_NAME = "answers/1"
@@ -63,7 +63,7 @@ def _row(ask: Ask, prompt: str, generation: Generated) -> dict[str, object]:
         "answer": answer,
         "gold": question.answer,
         "aliases": list(question.aliases),
-        "em": float(exact_match(first_word(answer) if ask.is_verdict else answer, *right)),
+        "em": float(exact_match(verdict(answer) if ask.is_verdict else answer, *right)),
         "f1": f1(answer, *right),
         "contains": float(contains(answer, *right)),
         "refused": refused(answer),

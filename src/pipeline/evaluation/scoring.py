@@ -54,10 +54,14 @@ def exact_match(answer: str, gold: str, aliases: Sequence[str] = ()) -> bool:
     return bool(found) and any(_comparable(right) == found for right in (gold, *aliases))
 
 
-def first_word(answer: str) -> str:
-    """The first word of an answer, for questions that are answered by yes or no; punctuation ends it."""
-    found = re.search(r"\w+", answer)
-    return found.group() if found else ""
+def verdict(answer: str) -> str:
+    """The yes or no of an answer: its first word if that is one, else the last that it comes to; empty without any.
+
+    An answer may recall before it judges ("auction house, so no").
+    """
+    words = [word.lower() for word in re.findall(r"\w+", answer)]
+    judged = [word for word in words if word in ("yes", "no")]
+    return "" if not judged else words[0] if words[0] in judged else judged[-1]
 
 
 def _token_f1(answer: str, gold: str) -> float:

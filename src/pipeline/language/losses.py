@@ -77,6 +77,7 @@ class StepLoss:
     unlikelihood: float
     anchor: float
     distil: float
+    use: float
     by_row: dict[str, float]
 
 
@@ -102,10 +103,11 @@ def _log_odds(surprise: Tensor) -> Tensor:
 USE_TOKENS = 8
 """As many tokens as a row of kind ``use`` counts for at most: a told fact must not drown three questions."""
 
-SUMS = 5
+SUMS = 6
 """Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation, of
-what is to be forgotten."""
+what is to be forgotten; cross-entropy per token of what puts facts to use."""
 _SOFT = (2, 3, 4)  # sums of soft targets
+_USE = 5
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,8 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         ids += [[token, *top] for token, top in zip(row.targets, known, strict=True)]
         values += row.row.top_log_probs or [[0.0] * width] * size
         margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
-        weights[0] += [token_weight(row)] * size
+        for which in (0, _USE):
+            weights[which] += [token_weight(row) if (which == _USE) == (kind == "use") else 0.0] * size
         weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
         for which in _SOFT:
             weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
@@ -151,7 +154,7 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
 
 
 def token_weight(row: EncodedRow) -> float:
-    """What each target token of a row counts in the mean cross-entropy of a step."""
+    """What each target token of a row counts in its mean cross-entropy of a step."""
     if row.row.kind == "use":
         return min(1.0, USE_TOKENS / len(row.targets))
     return float(row.row.kind not in UNTAUGHT)
@@ -166,7 +169,7 @@ def weighted_sums(log_probs: Tensor, goal: Objective) -> tuple[Tensor, Tensor]:
     """The (SUMS,) sums of a batch, and the (M,) cross-entropy of every position; ``log_probs`` is (M, 1 + k)."""
     cross, divergence = -log_probs[:, 0], soft_target_loss(log_probs[:, 1:], goal.teacher)
     wanted = torch.where(goal.margin > 0, likelihood(cross, goal.margin), cross)
-    parts = torch.stack([wanted, unlikelihood(cross, goal.margin), divergence, divergence, divergence])
+    parts = torch.stack([wanted, unlikelihood(cross, goal.margin), divergence, divergence, divergence, cross])
     return (goal.weights * parts).sum(1), cross.detach()
 
 
@@ -208,11 +211,20 @@ def accumulate_gradients(
     The losses are those of all ``rows``; the gradients of all processes are left to be added.
     """
     backward = backward or PlainBackward(lm, encoded)
-    tokens = sum(token_weight(r) * len(r.targets) for r in rows)
+    tokens, used = (
+        sum(token_weight(r) * len(r.targets) for r in rows if (r.row.kind == "use") == use) for use in (False, True)
+    )
     namesakes = sum(1 for r in rows if r.row.kind == "namesake")
     soft = [float(sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which)) for which in _SOFT]
-    means = 1 / torch.tensor([tokens, float(namesakes), *soft], device=lm.device).clamp_min(1)
-    terms = [1.0, config.unlikelihood, config.anchor_weight, config.distil_weight, config.forget_weight]
+    means = 1 / torch.tensor([tokens, float(namesakes), *soft, used], device=lm.device).clamp_min(1)
+    terms = [
+        1.0,
+        config.unlikelihood,
+        config.anchor_weight,
+        config.distil_weight,
+        config.forget_weight,
+        config.use_weight,
+    ]
     weights = torch.tensor(terms, device=lm.device)
     parts = torch.zeros(SUMS, device=lm.device)
     by_row: dict[str, float] = {}
@@ -226,8 +238,8 @@ def accumulate_gradients(
             if row.row.kind not in UNTAUGHT:
                 by_row[row.row.row_id] = sum(own) / len(own)
     parts, by_row = _of_all(exchange, rows, parts, by_row)
-    cross_entropy, namesake, general, distil, _ = parts.tolist()
-    return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, by_row)
+    cross_entropy, namesake, general, distil, _, use = parts.tolist()
+    return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, use, by_row)
 
 
 def _of_all(

@@ -18,7 +18,7 @@ from pipeline.language.rehearsal import Reply, replies
 from pipeline.language.rows import UNTAUGHT, Kind, TrainingRow
 from pipeline.language.study import rewrites_by_base
 from pipeline.language.teacher import distil_with_memory, soft_targets
-from pipeline.language.uses import use_rows
+from pipeline.language.uses import told_prompts, use_rows
 from pipeline.suites.base_replies import ReplyKind, shipped_replies
 from pipeline.suites.rehearsal import RehearsalBank, RehearsalPrompt, clean_reply
 from pipeline.suites.sanity import SanityQuestion
@@ -67,14 +67,15 @@ def build_targets(
         night: Its number, by which those forms rotate.
     """
     facts = sorted(facts, key=lambda fact: fact.id in known)  # tonight's choices do not hang on what is rehearsed
-    general = _general(lm, rehearsal, config, phase)
+    invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)
+    told = told_prompts(rehearsal.bank.short, invented, config.told if config.uses else 0, seed)
+    general = _general(lm, rehearsal, config, phase, told)
     turns = [(row.asked, row.reply.text) for row in general if row.kind == "short" and row.reply.whole][:TURNS]
     systems = sorted({p.system for p in (*rehearsal.bank.short, *rehearsal.bank.long) if p.system})
     widened = rewrites_by_base(lm, facts, config.base_rewrites, config.batch_size, phase)
     widened = [lightened(fact, config.known_forms, night) if fact.id in known else fact for fact in widened]
     placed = in_contexts(widened, systems, turns, config.contexts, seed)
     placed = with_asides(placed, rehearsal.bank.asides, config.asides, seed)
-    invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in placed], INVENTED, seed)
     tonight, earlier = ([fact for fact in placed if (fact.id in known) == old] for old in (False, True))
     learned = fact_rows(tonight, lm.tokenizer, config, seed, rehearsal.bank.slots, invented)
     learned = _taught_by_memory(lm, tonight, learned, retriever, config, seed, phase)
@@ -105,9 +106,12 @@ def prompted(lm: LanguageModel, prompt: RehearsalPrompt) -> str:
     return closed_book_prompt(lm.tokenizer, Question("", "", "", "train", prompt.prompt, "", system=prompt.system))
 
 
-def _general(lm: LanguageModel, rehearsal: Rehearsal, config: DistilConfig, phase: Phase) -> list[_Answered]:
-    """The base's replies to short and long prompts, and what it says when nothing is asked."""
+def _general(
+    lm: LanguageModel, rehearsal: Rehearsal, config: DistilConfig, phase: Phase, told: Sequence[str] = ()
+) -> list[_Answered]:
+    """The base's replies to short and long prompts, to those of ``told``, and what it says when nothing is asked."""
     short, long = (spread(rehearsal.bank.short, config.short), spread(rehearsal.bank.long, config.long))
+    short += [RehearsalPrompt(f"told/{prompt}", prompt) for prompt in told]
     asked: dict[ReplyKind, list[tuple[str, str, str]]] = {
         "short": [(p.id, p.prompt, prompted(lm, p)) for p in short],
         "long": [(p.id, p.prompt, prompted(lm, p)) for p in long],

@@ -66,6 +66,11 @@ def relations_with_uses() -> tuple[str, ...]:
     return tuple(_relations())
 
 
+def told_about(subject: str) -> list[str]:
+    """The ways, of those that are trained, to ask for all that is known about a subject."""
+    return [template.replace("{about}", subject) for template in _shared()["tell"]["train"]]
+
+
 def asked_slot(relation: str) -> str:
     """The slot that the ordinary questions of a relation ask for."""
     return str(_relations()[relation]["asked"])
