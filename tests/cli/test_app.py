@@ -28,6 +28,7 @@ COMMANDS = (
     "forget",
     "report",
     "compare",
+    "results",
     "export",
     "models",
     "data",

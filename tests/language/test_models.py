@@ -13,6 +13,7 @@ from pipeline.errors import ModelError
 from pipeline.language import models
 from pipeline.language.models import (
     LanguageModel,
+    device_name,
     load_for_evaluation,
     load_model,
     model_folder,
@@ -87,6 +88,13 @@ def test_a_model_that_cannot_learn_here_is_refused(folder: Path) -> None:
     GPT2LMHeadModel(GPT2Config(vocab_size=400, n_embd=8, n_layer=1, n_head=1)).save_pretrained(folder)
     with pytest.raises(ModelError, match="is a GPT2LMHeadModel; a decoder like Llama"):
         load_model(ModelConfig(name=str(folder), device="cpu"))
+
+
+def test_a_machine_is_called_by_its_processor_or_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads, _, name = device_name(torch.device("cpu")).partition(" × ")
+    assert int(threads) >= 1 and name
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card {device.index}")
+    assert device_name(torch.device("cuda", 1)) == "card 1"
 
 
 def test_device_and_arithmetic_are_chosen_by_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

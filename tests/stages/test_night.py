@@ -35,7 +35,7 @@ def test_a_night_leaves_a_complete_report_and_a_champion(scripted_night: Scripte
     assert report.telemetry["gates.attempts"] == 6 and report.telemetry["store.size"] == 6
     assert report.telemetry["retrieval.requests"] == 40 and report.telemetry["replay.samples"] > 0
     assert report.suites["episodic"].n == 6 and report.suites["episodic"].ceiling == 1.0
-    assert report.lora is not None and report.lora.tokens == 320
+    assert report.lora is not None and report.lora.tokens == 320 and report.device == "a scripted machine"
     for name in ("report.md", "report.html", "config.yaml"):
         assert (run.path / name).stat().st_size > 0
     champion = find_champion(artifact_root)

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from pipeline.artifacts import StageResult, read_table
 from pipeline.errors import TrainingError
+from pipeline.language.models import device_name
 from pipeline.language.rows import UNTAUGHT, TrainingRow
 from pipeline.language.training import Step
 from pipeline.progress import Silent
@@ -135,6 +136,7 @@ def test_training_leaves_an_adapter_and_its_steps(night: Night) -> None:
     steps = read_table(result.path / "steps.parquet", STEPS_SCHEMA)
     assert steps.num_rows == result.metrics["steps"] > 4
     assert result.metrics["loss_last"] < result.metrics["loss_first"] and result.metrics["b_norm"] > 0
+    assert result.metrics["device"] == device_name(torch.device("cpu"))
     assert result.metrics["examples"] == sum(steps.column("examples").to_pylist())
     assert result.metrics["processes"] == 1
     names = {path.relative_to(result.path).as_posix() for path in result.path.rglob("*") if path.is_file()}

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import benchmarks, forgetting, memory, nights, repeats, reports, resources, scores, services, sweeps
+from pipeline.cli import (
+    benchmarks,
+    forgetting,
+    memory,
+    nights,
+    repeats,
+    reports,
+    resources,
+    results,
+    scores,
+    services,
+    sweeps,
+)
 from pipeline.cli.failures import Guarded
 
 QUIET = {
@@ -44,6 +56,7 @@ app.command("ask")(memory.ask)
 app.command("forget")(forgetting.forget)
 app.command("report")(reports.report)
 app.command("compare")(reports.compare)
+app.command("results")(results.results)
 app.command("export")(reports.export)
 app.add_typer(resources.models, name="models")
 app.add_typer(resources.data, name="data")

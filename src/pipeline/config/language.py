@@ -49,9 +49,9 @@ class DistilConfig(Section):
         "with 3, facts took longer to learn in a trial",
     )
     told: int = Field(
-        120,
+        0,
         ge=0,
-        description="requests to tell about everyday things and about strangers, answered as the base does; with uses",
+        description="requests to tell about everyday things and about strangers, answered as the base does",
     )
     known_forms: int = Field(
         6, ge=1, description="train questions of a fact that an earlier night consolidated; they rotate by night"

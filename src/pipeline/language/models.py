@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
 from contextlib import redirect_stderr
@@ -75,6 +76,20 @@ def resolve_device(requested: str) -> torch.device:
         raise ModelError("model.device=cuda, but PyTorch sees no GPU; use model.device=auto to fall back to the CPU")
     wanted = "cuda" if requested == "auto" and torch.cuda.is_available() else requested
     return torch.device("cpu" if wanted == "auto" else wanted)
+
+
+def device_name(device: torch.device) -> str:
+    """What a person calls it: the GPU's name, or the processor's with its hardware threads."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{os.cpu_count()} × {names[0] if names else platform.processor() or 'CPU'}"
 
 
 def resolve_dtype(requested: str, device: torch.device) -> torch.dtype:

@@ -68,7 +68,7 @@ def build_targets(
     """
     facts = sorted(facts, key=lambda fact: fact.id in known)  # tonight's choices do not hang on what is rehearsed
     invented = invented_subjects(rehearsal.bank.slots, [fact.subject for fact in facts], INVENTED, seed)
-    told = told_prompts(rehearsal.bank.short, invented, config.told if config.uses else 0, seed)
+    told = told_prompts(rehearsal.bank.short, invented, config.told, seed)
     general = _general(lm, rehearsal, config, phase, told)
     turns = [(row.asked, row.reply.text) for row in general if row.kind == "short" and row.reply.whole][:TURNS]
     systems = sorted({p.system for p in (*rehearsal.bank.short, *rehearsal.bank.long) if p.system})

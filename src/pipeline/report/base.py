@@ -51,6 +51,7 @@ class RunReport(Identity):
     workers: dict[str, str]
     timings: dict[str, float]  # seconds
     peak_memory_bytes: int
+    device: str | None = None  # that trained
     guards: tuple[Guard, ...]
     promoted: bool
     notes: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ def build_report(
     workers: Mapping[str, str],
     timings: Mapping[str, float],
     peak_memory_bytes: int,
+    device: str | None = None,
     lora: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
 ) -> Report:
@@ -44,6 +45,7 @@ def build_report(
         workers: Worker by stage.
         timings: Seconds by stage.
         peak_memory_bytes: Highest resident memory of any stage.
+        device: What trained, by name; None where no stage tells it.
         lora: The fields of `pipeline.report.schema.Lora`; None for a flow that trains nothing.
         notes: What a reader must know.
 
@@ -57,7 +59,7 @@ def build_report(
         raise ArtifactError(f"report.json: unknown telemetry {', '.join(unknown)}; expected {', '.join(TELEMETRY)}")
     fields: dict[str, Any] = {name: metrics[name] for name in MEASURED if name in metrics}
     fields |= {"telemetry": counters, "suites": suites, "guards": guards, "promoted": promoted, "lora": lora}
-    fields |= {"workers": workers, "timings": timings, "peak_memory_bytes": peak_memory_bytes}
+    fields |= {"workers": workers, "timings": timings, "peak_memory_bytes": peak_memory_bytes, "device": device}
     fields["notes"] = (*metrics.get("notes", ()), *notes)
     return checked(Report, identity.model_dump() | fields, "report.json")
 

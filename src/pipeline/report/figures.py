@@ -204,6 +204,7 @@ def other_table(report: Report) -> Table:
     for name, suite in report.suites.items():
         rows += [(f"suites.{name}.{part}", number(value)) for part, value in suite.model_dump().items()]
     rows.append(("peak_memory_bytes", memory(report.peak_memory_bytes)))
+    rows += [("device", report.device)] if report.device else []
     return Table("Other figures", ("figure", "value"), tuple(rows))
 
 

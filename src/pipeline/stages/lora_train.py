@@ -54,6 +54,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         if stage.hit:
             return stage.result
         from pipeline.language.lower_states import FILE
+        from pipeline.language.models import device_name, resolve_device
 
         rows = target_rows(inputs["sleep_distil"].path / "targets.parquet", stage.folder)
         lower = inputs["sleep_distil"].path / FILE
@@ -71,6 +72,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         lower.unlink(missing_ok=True)
         stage.metrics = {
             **training_metrics(trained, stage.folder),
+            "device": device_name(resolve_device(config.model.device)),
             "config_hash": config_hash(config, ["lora"]),
             "continues": previous.version if previous else None,
             "forgotten": len(forgotten),

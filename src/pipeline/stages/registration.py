@@ -78,12 +78,13 @@ def identity_of_run(run: RunFolder, config: FlowConfig, model: str) -> Identity:
 
 
 def cost_of(inputs: Mapping[str, StageResult]) -> dict[str, Any]:
-    """Who ran each stage, for how long, and the highest memory: fields of every report, seen from stage ``report``."""
+    """Who ran each stage, on what, for how long, and the highest memory: fields of every report, seen from its own."""
     workers = {name: result.worker for name, result in inputs.items()}
     return {
         "workers": workers | {"report": os.environ.get("ENGRAM_WORKER") or "inline"},
         "timings": {name: result.seconds for name, result in inputs.items()},
         "peak_memory_bytes": max(result.peak_memory_bytes for result in inputs.values()),
+        "device": next((result.metrics["device"] for result in inputs.values() if "device" in result.metrics), None),
     }
 
 

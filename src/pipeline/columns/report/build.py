@@ -22,6 +22,7 @@ def build_columns_report(
     workers: Mapping[str, str],
     timings: Mapping[str, float],
     peak_memory_bytes: int,
+    device: str | None = None,
     notes: Iterable[str] = (),
 ) -> ColumnsReport:
     """Check every figure against schema version 1.
@@ -35,6 +36,7 @@ def build_columns_report(
         workers: Worker by stage.
         timings: Seconds by stage.
         peak_memory_bytes: Highest resident memory of any stage.
+        device: What trained, by name; None where no stage tells it.
         notes: What a reader must know.
 
     Raises:
@@ -43,7 +45,7 @@ def build_columns_report(
     """
     fields: dict[str, Any] = {name: metrics[name] for name in MEASURED if name in metrics}
     fields |= {"guards": guards, "promoted": promoted, "workers": workers, "timings": timings}
-    fields |= {"peak_memory_bytes": peak_memory_bytes, "notes": (*metrics.get("notes", ()), *notes)}
+    fields |= {"peak_memory_bytes": peak_memory_bytes, "device": device, "notes": (*metrics.get("notes", ()), *notes)}
     return checked(ColumnsReport, identity.model_dump() | fields, "report.json")
 
 
