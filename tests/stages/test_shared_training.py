@@ -35,7 +35,7 @@ WORTHWHILE = 1000
 
 @pytest.fixture(autouse=True)
 def prefixes_as_in_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of the language model share shorter ones, in this process alone: other sums, other rounding."""
+    """Tests of the language model share shorter ones, in this process alone, and those do not shape the start."""
     monkeypatch.setattr(encoding, "WORTHWHILE", WORTHWHILE)
 
 
