@@ -147,6 +147,7 @@ def test_training_leaves_an_adapter_and_its_steps(night: Night) -> None:
     assert result.metrics["loss_last"] < result.metrics["loss_first"] and result.metrics["b_norm"] > 0
     assert result.metrics["device"] == device_name(torch.device("cpu"))
     assert result.metrics["examples"] == sum(steps.column("examples").to_pylist())
+    assert result.metrics["processes"] == 1
     names = {path.relative_to(result.path).as_posix() for path in result.path.rglob("*") if path.is_file()}
     assert names >= {"adapter/adapter_model.safetensors", "adapter/adapter_config.json", "steps.parquet"}
     assert lora_train.CHECKPOINT not in names and not any(name.startswith(".dataset") for name in names)

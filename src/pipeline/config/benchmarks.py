@@ -1,10 +1,10 @@
-"""Settings of ``engram bench replay``, ``recall``, ``sleep`` and ``gate``, from files of these names."""
+"""Settings of ``engram bench replay``, ``recall``, ``sleep``, ``parallel`` and ``gate``, from files of these names."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from pipeline.config.language import LoraConfig, ModelConfig
+from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig
 from pipeline.config.section import Section
 
@@ -44,6 +44,19 @@ class SleepBenchConfig(Section):
     questions: int = Field(48, ge=1, description="trained questions that an examination asks, spread over the facts")
     model: ModelConfig = Field(ModelConfig(), description="the same for all")
     lora: LoraConfig = Field(LoraConfig(), description="adapter, rows a step, passes and learning rate, for all")
+
+
+class ParallelBenchConfig(Section):
+    """One night's training by one process and by several."""
+
+    seed: int = Field(1337, ge=0, description="of facts, adapter and order of rows")
+    facts: int = Field(128, ge=1, description="facts of the episodic suite, with all that a night trains beside them")
+    processes: int = Field(2, ge=2, description="GPUs (on a CPU: processes) that are compared with a single one")
+    warm_up: int = Field(32, ge=1, description="first steps, which are not timed: sizes are met for the first time")
+    again: bool = Field(False, description="train with one process once more: how far do equal runs lie apart?")
+    model: ModelConfig = Field(ModelConfig(), description="the same for both")
+    distil: DistilConfig = Field(DistilConfig(), description="what is trained beside the facts")
+    lora: LoraConfig = Field(LoraConfig(), description="adapter, rows a step, passes; lora.processes is not read")
 
 
 class GateBenchConfig(Section):

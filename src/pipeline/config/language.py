@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -150,6 +150,9 @@ class LoraConfig(Section):
     patience: int = Field(2, ge=1, description="passes in a row at or above stop_at before the last, cooling one")
     checkpoint_steps: int = Field(20, ge=1, description="steps between checkpoints, from which a killed night resumes")
     clip: float = Field(1.0, gt=0, description="gradient norm limit")
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        1, description="GPUs of this host (on a CPU: processes) that share every step; auto is all visible GPUs"
+    )
 
     def rows_per_step(self, learned: int) -> int:
         """Learned rows of a step where a pass has ``learned`` of them."""

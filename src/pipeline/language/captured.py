@@ -41,7 +41,9 @@ def record(function: Callable[[], T], warm_up: Callable[[], object], pool: Any =
         warm_up()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
+    # NCCL's own thread watches over exchanges meanwhile; what it asks the GPU must not spoil the recording.
+    grouped = torch.distributed.is_available() and torch.distributed.is_initialized()
+    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local" if grouped else "global"):
         result = function()
     return graph, result
 

@@ -25,6 +25,7 @@ from pipeline.artifacts.footprint import return_freed_memory
 from pipeline.language.adapter import adapted_layers
 from pipeline.language.captured import record
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, thinned, upper_logits
+from pipeline.language.exchange import ALONE, Exchange, deal
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import GENERAL
@@ -65,16 +66,20 @@ class CurvatureAnchor:
     Args:
         lm: The base with its adapter attached.
         moments: By the name of the adapted matrix; without any the form is zero.
+        exchange: Processes that share the form: each has the terms of some matrices, and their sum is the form.
     """
 
-    def __init__(self, lm: LanguageModel, moments: Mapping[str, Moments]) -> None:
+    def __init__(self, lm: LanguageModel, moments: Mapping[str, Moments], exchange: Exchange = ALONE) -> None:
         self._groups: dict[
             str, tuple[Tensor, list[_Term]]
         ] = {}  # root of a shared input's moment, and the matrices that read it
+        own = _own_inputs(moments, exchange)
         for name, module in adapted_layers(lm.model).items() if moments else ():
             (adapter,) = module.active_adapters
             a, b = module.lora_A[adapter].weight, module.lora_B[adapter].weight
             key = input_of(name)
+            if key not in own:
+                continue
             if key not in self._groups:
                 self._groups[key] = (_root(moments[name].inputs).to(lm.dtype), [])
             outputs = _root(moments[name].outputs).to(lm.dtype)
@@ -114,6 +119,15 @@ class CurvatureAnchor:
             for term, gradient in zip(terms, torch.split(gradients, [len(t.a) for t in terms]), strict=True):
                 _accumulate(term.a, gradient, 1.0)
         return torch.stack(parts).sum()
+
+
+def _own_inputs(moments: Mapping[str, Moments], exchange: Exchange) -> set[str]:
+    """The inputs whose matrices are this process's; the work for each goes by the numbers in its moments."""
+    costs: Counter[str] = Counter()
+    for name, moment in moments.items():
+        costs[input_of(name)] += moment.inputs.numel() + moment.outputs.numel()
+    owners = deal(list(costs.values()), exchange.size)
+    return {key for key, owner in zip(costs, owners, strict=True) if owner == exchange.rank}
 
 
 def _accumulate(parameter: Tensor, gradient: Tensor, weight: float) -> None:

@@ -85,9 +85,8 @@ def encode(lm: LanguageModel, rows: Sequence[TrainingRow], first_layer: int) -> 
     """Tokenise rows and group them by shared prefix; prompt and target are tokenised apart, as generation does."""
     split: list[tuple[list[int], list[int]]] = []
     keys: dict[tuple[int, ...], list[int]] = defaultdict(list)
-    for index, row in enumerate(rows):
-        prompt = lm.tokenizer(row.prompt, add_special_tokens=False)["input_ids"]
-        target = lm.tokenizer(row.target, add_special_tokens=False)["input_ids"]
+    prompts, targets = (_tokens(lm, texts) for texts in ([r.prompt for r in rows], [r.target for r in rows]))
+    for index, (prompt, target) in enumerate(zip(prompts, targets, strict=True)):
         split.append((prompt, target))
         keys[tuple(prompt[:PREFIX_KEY])].append(index)
     groups, encoded = [PrefixGroup([])], {}
@@ -102,6 +101,14 @@ def encode(lm: LanguageModel, rows: Sequence[TrainingRow], first_layer: int) -> 
             columns = range(len(prompt) - 1, len(prompt) + len(target) - 1)
             encoded[i] = EncodedRow(rows[i], prompt + target[:-1], columns, target, group)
     return EncodedRows([encoded[i] for i in range(len(rows))], groups, first_layer)
+
+
+def _tokens(lm: LanguageModel, texts: Sequence[str], at_once: int = 1024) -> list[list[int]]:
+    """Token ids of every text; many in one call take a fraction of the time, all at once too much memory."""
+    found: list[list[int]] = []
+    for first in range(0, len(texts), at_once):
+        found += lm.tokenizer(texts[first : first + at_once], add_special_tokens=False)["input_ids"]
+    return found
 
 
 def thinned(row: EncodedRow, every: int, first: int) -> EncodedRow:

@@ -23,6 +23,7 @@ from torch import Tensor
 from pipeline.language.adapter import adapted_layers
 from pipeline.language.curvature import Moments, input_of, sample_rows
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_hidden
+from pipeline.language.exchange import ALONE, Exchange, deal
 from pipeline.language.losses import MICRO_BATCH_TOKENS
 from pipeline.language.models import LanguageModel
 
@@ -51,7 +52,9 @@ def distinctive_directions(facts: Array, other: Array, rank: int) -> Array:
     return np.asarray(rows * scale[:, None])
 
 
-def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[str, Moments], seed: int) -> None:
+def start_from_data(
+    lm: LanguageModel, encoded: EncodedRows, general: Mapping[str, Moments], seed: int, exchange: Exchange = ALONE
+) -> None:
     """Overwrite every A of a fresh adapter, in place; a model without questions or rehearsal keeps its random start.
 
     Args:
@@ -59,6 +62,7 @@ def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[st
         encoded: All rows of the night, their lower layers computed.
         general: Moments of general rehearsal, by the name of the adapted matrix.
         seed: Chooses the questions that estimate the covariances.
+        exchange: Processes that solve some of the eigenproblems each.
     """
     asked = sample_rows(encoded.rows, "question", ROWS, seed)
     if not asked or not general:
@@ -68,13 +72,22 @@ def start_from_data(lm: LanguageModel, encoded: EncodedRows, general: Mapping[st
     layers = adapted_layers(lm.model)
     for name in layers:
         groups[input_of(name)].append(name)
+    owners = dict(zip(groups, deal([len(facts[key]) ** 3 for key in groups], exchange.size), strict=True))
+    weights = {
+        key: [layers[name].lora_A[layers[name].active_adapters[0]].weight.data for name in names]
+        for key, names in groups.items()
+    }
     for key, names in groups.items():
-        weights = [layers[name].lora_A[layers[name].active_adapters[0]].weight for name in names]
+        if owners[key] != exchange.rank:
+            continue
         other = _square(general[names[0]].inputs) + namesakes.get(key, 0.0)
-        found = distinctive_directions(facts[key], other, len(weights[0]))
+        found = distinctive_directions(facts[key], other, len(weights[key][0]))
         rows = torch.from_numpy(found)  # one basis for matrices that share an input
-        for weight in weights:
-            weight.data.copy_(rows)
+        for weight in weights[key]:
+            weight.copy_(rows)
+    for key, owner in owners.items():
+        for weight in weights[key]:
+            exchange.copy(weight, owner)
 
 
 def _namesakes(encoded: EncodedRows, asked: Sequence[EncodedRow]) -> list[EncodedRow]:

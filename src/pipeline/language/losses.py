@@ -14,6 +14,7 @@ from torch.nn.functional import softplus
 
 from pipeline.config.language import LoraConfig
 from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches, collate, upper_hidden
+from pipeline.language.exchange import ALONE, Exchange
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import GENERAL, UNTAUGHT
 
@@ -203,8 +204,12 @@ def accumulate_gradients(
     rows: list[EncodedRow],
     config: LoraConfig,
     backward: Backward | None = None,
+    exchange: Exchange = ALONE,
 ) -> StepLoss:
-    """Backward over the micro-batches of one step."""
+    """Backward over the micro-batches of one step, or of this process's share of it.
+
+    The losses are those of all ``rows``; the gradients of all processes are left to be added.
+    """
     backward = backward or PlainBackward(lm, encoded)
     tokens, used = (
         sum(token_weight(r) * len(r.targets) for r in rows if (r.row.kind == "use") == use) for use in (False, True)
@@ -223,7 +228,7 @@ def accumulate_gradients(
     weights = torch.tensor(terms, device=lm.device)
     parts = torch.zeros(SUMS, device=lm.device)
     by_row: dict[str, float] = {}
-    for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+    for members in batches(encoded, exchange.own(encoded, rows), MICRO_BATCH_TOKENS[lm.device.type]):
         batch = collate(encoded, members)
         sums, cross = backward(batch, config.margin, weights * means)
         parts += means * sums
@@ -232,5 +237,20 @@ def accumulate_gradients(
             own = [next(values) for _ in row.targets]
             if row.row.kind not in UNTAUGHT:
                 by_row[row.row.row_id] = sum(own) / len(own)
+    parts, by_row = _of_all(exchange, rows, parts, by_row)
     cross_entropy, namesake, general, distil, _, use = parts.tolist()
     return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, use, by_row)
+
+
+def _of_all(
+    exchange: Exchange, rows: Sequence[EncodedRow], parts: Tensor, by_row: dict[str, float]
+) -> tuple[Tensor, dict[str, float]]:
+    """The (SUMS,) means and the losses by row of all processes, from those of this one."""
+    if exchange.size == 1:
+        return parts, by_row
+    names = list(dict.fromkeys(row.row.row_id for row in rows if row.row.kind not in UNTAUGHT))
+    own = [*parts.tolist(), *(by_row.get(name, 0.0) for name in names), *(float(name in by_row) for name in names)]
+    totals = exchange.totals(own, parts.device)
+    losses, times = totals[SUMS : SUMS + len(names)], totals[SUMS + len(names) :]  # a row may stand twice in a step
+    found = {name: loss / count for name, loss, count in zip(names, losses, times, strict=True)}
+    return torch.tensor(totals[:SUMS], device=parts.device), found

@@ -21,6 +21,7 @@ from pipeline.language.adapter import trainable
 from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
+from pipeline.language.exchange import ALONE, Exchange
 from pipeline.language.flat import FlatParameters
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, Backward, PlainBackward, accumulate_gradients, head_log_probs
@@ -54,26 +55,30 @@ class Step:
 
 
 @torch.no_grad()
-def probe_accuracy(lm: LanguageModel, encoded: EncodedRows, probes: Sequence[EncodedRow]) -> float:
+def probe_accuracy(
+    lm: LanguageModel, encoded: EncodedRows, probes: Sequence[EncodedRow], exchange: Exchange = ALONE
+) -> float:
     """Share of questions whose whole gold answer is the greedy continuation (equals greedy EM, in one pass)."""
     right = 0
-    for members in batches(encoded, probes, MICRO_BATCH_TOKENS[lm.device.type]):
+    for members in batches(encoded, exchange.own(encoded, probes), MICRO_BATCH_TOKENS[lm.device.type]):
         batch = collate(encoded, members)
         hits = upper_logits(lm, encoded, batch).argmax(-1) == batch.targets
         right += sum(bool(part.all()) for part in torch.split(hits, [len(m.targets) for m in batch.rows]))
-    return right / len(probes) if probes else math.nan
+    return exchange.totals([right], lm.device)[0] / len(probes) if probes else math.nan
 
 
 @torch.no_grad()
-def mean_losses(lm: LanguageModel, encoded: EncodedRows, rows: Sequence[EncodedRow]) -> list[float]:
-    """Cross-entropy of each row's target under the model as it is, nats per token."""
+def mean_losses(
+    lm: LanguageModel, encoded: EncodedRows, rows: Sequence[EncodedRow], exchange: Exchange = ALONE
+) -> list[float]:
+    """Cross-entropy of each row's target under the model as it is, nats per token; no row may stand there twice."""
     found: dict[str, float] = {}
-    for members in batches(encoded, rows, MICRO_BATCH_TOKENS[lm.device.type]):
+    for members in batches(encoded, exchange.own(encoded, rows), MICRO_BATCH_TOKENS[lm.device.type]):
         batch = collate(encoded, members)
         losses = -head_log_probs(lm, encoded, batch, batch.targets[:, None])[:, 0]
         parts = torch.split(losses.cpu(), [len(row.targets) for row in batch.rows])
         found |= {row.row.row_id: float(part.mean()) for row, part in zip(batch.rows, parts, strict=True)}
-    return [found[row.row.row_id] for row in rows]
+    return exchange.totals([found.get(row.row.row_id, 0.0) for row in rows], lm.device)
 
 
 class Trainer:
@@ -87,6 +92,7 @@ class Trainer:
         anchor: Holds the adapter to the base; None leaves that to the rows.
         checkpoint: File that a killed night left, or will leave.
         known: Facts that earlier nights consolidated; each pass begins by asking what became of them.
+        exchange: The processes that share every step, each with a trainer of the same arguments.
     """
 
     def __init__(
@@ -98,8 +104,9 @@ class Trainer:
         anchor: CurvatureAnchor | None = None,
         checkpoint: Path | None = None,
         known: Collection[str] = (),
+        exchange: Exchange = ALONE,
     ) -> None:
-        self.anchor = anchor
+        self.anchor, self.exchange = anchor, exchange
         self.lm, self.encoded, self.config, self.seed, self.checkpoint = lm, encoded, config, seed, checkpoint
         self.parameters = trainable(lm.model)
         self.flat = FlatParameters(self.parameters)
@@ -119,6 +126,7 @@ class Trainer:
         self.records: list[Step] = []
         if checkpoint is not None and checkpoint.exists():
             self._restore(checkpoint)
+        exchange.copy(self.flat.vector.detach())
 
     def _backward(self) -> Backward:
         """On a GPU recorded once for every size of batch."""
@@ -141,7 +149,8 @@ class Trainer:
                     on_step(step)
                 if self.finished():
                     break
-                if self.checkpoint is not None and (step.step + 1) % self.config.checkpoint_steps == 0:
+                due = (step.step + 1) % self.config.checkpoint_steps == 0
+                if self.checkpoint is not None and due and self.exchange.rank == 0:
                     self._save(self.checkpoint)
         return self.records
 
@@ -175,7 +184,7 @@ class Trainer:
     def _ask_known(self, epoch: int) -> None:
         """Measure what is left of the facts of earlier nights, so that a pass rehearses those that slip."""
         asked = self.curriculum.to_measure(epoch)
-        losses = mean_losses(self.lm, self.encoded, asked)
+        losses = mean_losses(self.lm, self.encoded, asked, self.exchange)
         self.standing.loss |= {row.row.episode_id: loss for row, loss in zip(asked, losses, strict=True)}
 
     def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing, cooling: bool) -> Step:
@@ -186,8 +195,10 @@ class Trainer:
             rate *= 1 - 0.9 * (index + 1) / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config, self.backward)
-        curvature = self.anchor.add_gradients(self.config.curvature_weight) if self.anchor else 0.0
+        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config, self.backward, self.exchange)
+        curvature = self._add_anchor()
+        if self.flat.vector.grad is not None:
+            self.exchange.add(self.flat.vector.grad)
         norm = torch.nn.utils.clip_grad_norm_([self.flat.vector], self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=False)  # they are views
@@ -198,6 +209,7 @@ class Trainer:
         if last:
             after.learn(self.losses)
             self.standing, self.losses = after, {}
+            self.exchange.align(self.flat.vector)
         return Step(
             step=step,
             epoch=epoch,
@@ -211,8 +223,18 @@ class Trainer:
             gradient_norm=float(norm),
             examples=len(rows),
             tokens=sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows),
-            probe_accuracy=probe_accuracy(self.lm, self.encoded, self._probes(epoch)) if last else math.nan,
+            probe_accuracy=self._probe(epoch) if last else math.nan,
         )
+
+    def _add_anchor(self) -> float:
+        """Add the gradients of this process's part of the anchor, and return the whole form."""
+        if self.anchor is None:
+            return 0.0
+        own = self.anchor.add_gradients(self.config.curvature_weight)
+        return self.exchange.totals([own], self.lm.device)[0]
+
+    def _probe(self, epoch: int) -> float:
+        return probe_accuracy(self.lm, self.encoded, self._probes(epoch), self.exchange)
 
     def _probes(self, epoch: int) -> list[EncodedRow]:
         """One probe question per fact, another one each epoch; none early, where no night can end.

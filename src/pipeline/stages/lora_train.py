@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, StageResult, read_table
+from pipeline.artifacts import RunFolder, StageResult, read_table, write_table
 from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
@@ -30,10 +30,12 @@ from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.types import Fact
 
 if TYPE_CHECKING:
+    from pipeline.language.exchange import Exchange
     from pipeline.language.rows import TrainingRow
     from pipeline.language.training import Step
 
 CHECKPOINT = "checkpoint.safetensors"
+ROWS = "rows.parquet"  # scratch: hands the rows to processes that share the training
 
 
 def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -74,6 +76,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             "config_hash": config_hash(config, ["lora"]),
             "continues": previous.version if previous else None,
             "forgotten": len(forgotten),
+            "processes": processes_of(config)[0],
             "start": os.path.relpath(previous.adapter, run.root) if previous else None,
         }
     return stage.result
@@ -119,7 +122,61 @@ def train_adapter(
         Every step, and the last loss of every fact, nats per answer token.
 
     Raises:
-        TrainingError: There is nothing to learn from, or nothing was learned.
+        ConfigError: There are fewer GPUs than ``lora.processes``.
+        TrainingError: There is nothing to learn from, nothing was learned, or one of several processes failed.
+    """
+    from pipeline.language.exchange import ALONE
+    from pipeline.language.processes import in_processes
+    from pipeline.language.rows import UNTAUGHT, rows_table
+
+    if not any(row.split == "train" and row.kind not in UNTAUGHT for row in rows):
+        raise TrainingError("the targets hold no trained question, statement or memory prompt: nothing to learn from")
+    count, on_gpu = processes_of(config)
+    given = (config, folder, lower, start, frozenset(known), tuple(forgotten))
+    if count == 1:
+        return train_share(rows, *given, ALONE, progress)
+    progress.phase(f"starting {count} processes")
+    write_table(folder / ROWS, rows_table(rows), TARGETS_SCHEMA, config_hash(config))
+    try:
+        return in_processes(train_written, (folder / ROWS, *given), count, on_gpu, progress)
+    finally:
+        (folder / ROWS).unlink(missing_ok=True)
+
+
+def processes_of(config: ConsolidationConfig) -> tuple[int, bool]:
+    """How many processes share the training, and whether each has a GPU of its own.
+
+    Raises:
+        ConfigError: There are fewer GPUs.
+    """
+    from pipeline.language.models import resolve_device
+    from pipeline.language.processes import process_count
+
+    on_gpu = resolve_device(config.model.device).type == "cuda"
+    return process_count(config.lora.processes, on_gpu), on_gpu
+
+
+def train_written(path: Path, *given: Any) -> tuple[list[Step], dict[str, float]]:
+    """`train_share` on the rows of a file."""
+    from pipeline.language.rows import table_rows
+
+    return train_share(table_rows(read_table(path, TARGETS_SCHEMA)), *given)
+
+
+def train_share(
+    rows: Sequence[TrainingRow],
+    config: ConsolidationConfig,
+    folder: Path,
+    lower: Path | None,
+    start: Path | None,
+    known: Collection[str],
+    forgotten: Sequence[Fact],
+    exchange: Exchange,
+    progress: Progress,
+) -> tuple[list[Step], dict[str, float]]:
+    """Train in this process its share of every step; the first of all processes saves the adapter.
+
+    Arguments, result and errors are those of `train_adapter`.
     """
     from pipeline.language.adapter import attach, b_norm, go_on_from, save_adapter
     from pipeline.language.curvature import CurvatureAnchor, general_moments
@@ -128,14 +185,15 @@ def train_adapter(
     from pipeline.language.initialisation import start_from_data
     from pipeline.language.lower_states import load_lower
     from pipeline.language.models import load_model
-    from pipeline.language.rows import UNTAUGHT
     from pipeline.language.training import Trainer
 
-    if not any(row.split == "train" and row.kind not in UNTAUGHT for row in rows):
-        raise TrainingError("the targets hold no trained question, statement or memory prompt: nothing to learn from")
     progress.phase("loading the model")
     lm = load_model(config.model)
-    unlearned = forget_rows(lm, forgotten, load_rehearsal(), config.distil, config.seed) if forgotten else []
+
+    def to_unlearn() -> list[TrainingRow]:
+        return forget_rows(lm, forgotten, load_rehearsal(), config.distil, config.seed) if forgotten else []
+
+    unlearned = exchange.ask_first(to_unlearn)
     peft = attach(lm, config.lora, config.seed)
     encoded = encode(lm, rows, config.lora.first_layer)
     if lower is None or not load_lower(lm, encoded, lower):
@@ -148,9 +206,9 @@ def train_adapter(
         go_on_from(peft, start)
     elif config.lora.start == "distinctive":
         progress.phase("finding where facts stand out")
-        start_from_data(lm, encoded, general, config.seed)
-    anchor = CurvatureAnchor(lm, general) if config.lora.curvature_weight else None
-    trainer = Trainer(lm, encoded, config.lora, config.seed, anchor, folder / CHECKPOINT, known)
+        start_from_data(lm, encoded, general, config.seed, exchange)
+    anchor = CurvatureAnchor(lm, general, exchange) if config.lora.curvature_weight else None
+    trainer = Trainer(lm, encoded, config.lora, config.seed, anchor, folder / CHECKPOINT, known, exchange)
     progress.phase("training", trainer.total)
     progress.advance(len(trainer.records))
 
@@ -161,7 +219,8 @@ def train_adapter(
     steps = trainer.run(on_step)
     news = any(row.kind == "question" and row.episode_id not in known for row in rows)
     require_learning(steps, b_norm(lm.model), news or not unlearned)
-    save_adapter(peft, folder / "adapter")
+    if exchange.rank == 0:
+        save_adapter(peft, folder / "adapter")
     return steps, trainer.standing.loss
 
 
