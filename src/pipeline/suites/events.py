@@ -268,7 +268,7 @@ def blocks(n: int, seed: int) -> tuple[Block, ...]:
     """
     if n > LARGEST:
         raise DataError(
-            f"suite.n: the generator of events has words for at most {LARGEST:,} facts, skipped ones included, found {n:,}"
+            f"suite.n: there are words for at most {LARGEST:,} facts about events, skipped ones included; found {n:,}"
         )
     generator = EventGenerator(seed)
     return tuple(generator.block() for _ in range(n))
