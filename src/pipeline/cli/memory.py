@@ -115,6 +115,9 @@ def ask(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=20, help="Memories to retrieve; nights are examined with 1.")] = 1,
+    count: Annotated[
+        bool, typer.Option("--count/--no-count", help="Let the next night know that this memory was used.")
+    ] = True,
     settings: Settings = None,
 ) -> None:
     """Ask the model one question, closed book or with its memory."""
@@ -130,6 +133,7 @@ def ask(
             session=session,
             k=k,
             root=default_root(),
+            count=count,
             overrides=tuple(settings or ()),
         )
     for found in reply.memories:
