@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.artifacts import GenerationStore, RunFolder, find_run, list_runs, stage_results
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError, DataError, ModelError, StoreError
 from pipeline.evaluation.types import Memory
-from pipeline.sessions.champion import WEIGHTS, adapter_of, find_champion, run_around
+from pipeline.sessions.champion import WEIGHTS, adapter_of, find_champion, find_slow, need_slow, run_around
 from pipeline.stages.memory import identity_of, open_stores, reference_of, written_kinds
 from pipeline.stages.night import configure
 from pipeline.stages.recalls import note_recall
@@ -34,11 +34,12 @@ class Reply:
 
 @dataclass(frozen=True)
 class _Source:
-    """Adapter folder and run behind ``--adapter``; both None for the untouched base."""
+    """Adapter folder, run and slow average behind ``--adapter``; all None for the untouched base."""
 
     adapter: Path | None
     run: RunFolder | None
     name: str
+    slow: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def ask_question(
     k: int,
     root: Path,
     count: bool = True,
+    slow: bool = False,
     overrides: Sequence[str] = (),
 ) -> Reply:
     """Ask one question; what it recalls from a session's memory counts as used, from the session's next night on.
@@ -70,15 +72,18 @@ def ask_question(
         k: Memories to retrieve, at least 1.
         root: Artifact root.
         count: Whether a recall may count; ``store.count_recalls`` must agree.
+        slow: Whether the slow average over nights beside the adapter answers in its place.
         overrides: Settings that replace those of the adapter's run.
 
     Raises:
         DataError: The question is empty or holds a token of the chat template.
-        ModelError: There is no such adapter.
+        ModelError: There is no such adapter, or no slow average of it.
         StoreError: There is no store, or an empty one.
     """
     _check(question)
     source = _source(adapter, root, overrides)
+    if slow:
+        source = replace(source, adapter=need_slow(source.slow, source.name), name=f"{source.name}, slow average")
     config = _config(source, root, overrides)
     asked = _memory_of(source, session, root, config) if memory else None
     shown, usage = _retrieve(question, asked, config, k) if asked else ((), {})
@@ -109,10 +114,10 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
                 f"there is no champion below {root} yet: no night passed its guards; "
                 "run `engram run consolidation/episodic`, name a RUN by --adapter, or use --adapter none"
             )
-        return _Source(champion.adapter, champion.run, f"champion (version {champion.version})")
+        return _Source(champion.adapter, champion.run, f"champion (version {champion.version})", champion.slow)
     folder = Path(adapter)
     if (folder / WEIGHTS).is_file():
-        return _Source(folder, run_around(folder), adapter)
+        return _Source(folder, run_around(folder), adapter, find_slow(folder))
     try:
         run = find_run(adapter, root)
     except ArtifactError as error:
@@ -120,7 +125,7 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
             f"--adapter {adapter!r}: expected champion, none, a folder with {WEIGHTS}, or a run; {error}"
         ) from None
     own = adapter_of(run)
-    return _Source(own, run, run.run_id)
+    return _Source(own, run, run.run_id, find_slow(own))
 
 
 def _config(source: _Source, root: Path, overrides: Sequence[str]) -> ConsolidationConfig:

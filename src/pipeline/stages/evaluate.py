@@ -23,9 +23,10 @@ from pipeline.evaluation.metrics import probe_outcomes, summarise
 from pipeline.evaluation.preferences import PREFERENCES_SCHEMA, long_answer_figures
 from pipeline.evaluation.prompts import check_closed_book, render
 from pipeline.evaluation.recall import plan_arms, retrieval_usage
-from pipeline.evaluation.retention import retention_asks, retention_row
+from pipeline.evaluation.retention import retention_asks, retention_row, slow_asks, slow_figures
 from pipeline.evaluation.sanity import sanity_asks, second_look
 from pipeline.progress import Progress
+from pipeline.sessions.champion import find_slow
 from pipeline.stages.decoding import decode
 from pipeline.stages.earlier import adapter_before, earlier_facts, neighbours_of, over_nights
 from pipeline.stages.feedback import write_feedback
@@ -93,13 +94,24 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         before = adapter_before(run, inputs["lora_train"])
         earlier = earlier_facts(run, inputs["persist_store"], episodes, [fact.id for fact in suite.taught])
         asks += retention_asks(earlier, config.evaluation.retention_forms, before is not None)
+        slow = find_slow(inputs["lora_train"].path / "adapter") if config.evaluation.score_slow else None
+        asks += slow_asks(asks) if slow else []
         forgotten = forgotten_of_night(run.root, config, inputs["persist_store"])
         unlearned = [item.as_fact() for item in forgotten]
         near = neighbours_of(run, inputs["persist_store"], forgotten)
         asks += forget_asks(unlearned, [q for item in forgotten for q in item.reversed], near, before is not None)
         facts = [*suite.taught, *near, *(fact for taught in earlier.values() for fact in taught)]
         answers, drifted, notes, preferences, likely = _examine(
-            stage.folder, config, inputs, asks, suite, facts, episodes, before, unlearned, progress
+            stage.folder,
+            config,
+            inputs,
+            asks,
+            suite,
+            facts,
+            episodes,
+            {"previous": before, "slow": slow},
+            unlearned,
+            progress,
         )
         forget = forget_figures(answers, len(forgotten), likely) if forgotten else None
         answers = without_forgotten(answers)
@@ -111,6 +123,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             tonight = {fact.id: night for fact in suite.taught}  # one that the gate refused stands in no store
             nights = tonight | {row.episode_id: row.night for row in episodes}
             figures |= over_nights(run, config, retention_row(answers, nights), night)
+            figures |= slow_figures(answers, nights, config.lora.slow_decay or 0.0)
         if preferences is not None:
             stage.write_table("preferences", preferences, PREFERENCES_SCHEMA)
             figures |= long_answer_figures(answers, preferences, config.evaluation.bootstrap, config.seed)
@@ -149,7 +162,7 @@ def _examine(
     suite: Suite,
     facts: Sequence[Fact],
     episodes: Sequence[Episode],
-    before: Path | None,
+    adapters: Mapping[str, Path | None],
     forgotten: Sequence[Fact],
     progress: Progress,
 ) -> tuple[pa.Table, dict[str, object], list[str], pa.Table | None, dict[str, float]]:
@@ -162,8 +175,7 @@ def _examine(
     base = load_for_evaluation(config.model)
     post = load_adapter(base, inputs["lora_train"].path / "adapter")
     models = {"base": base, "post": post} | ({"untouched": base} if forgotten else {})
-    if before is not None:
-        models["previous"] = load_adapter(base, before)
+    models |= {name: load_adapter(base, folder) for name, folder in adapters.items() if folder is not None}
     for control in Plan(tuple(asks)).models:
         if control not in models:
             models[control] = load_adapter(
