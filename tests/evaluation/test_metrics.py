@@ -14,6 +14,7 @@ from pipeline.evaluation.arms import (
     EARLIER_ARMS,
     FORGET_ARMS,
     GENERAL_ARMS,
+    SLOW_ARMS,
     USE_ARMS,
     Ask,
 )
@@ -55,7 +56,7 @@ def test_an_arm_reports_means_and_its_forms() -> None:
 def test_arms_that_were_not_run_are_absent_and_sanity_is_no_arm() -> None:
     arms = summarise(answers(), SUITE, None, resamples=50)["arms"]
     full = {*CONTROL_ARMS, *BASELINE_ARMS}
-    not_run = {*full, "oracle_context", *GENERAL_ARMS, *EARLIER_ARMS, *FORGET_ARMS}
+    not_run = {*full, "oracle_context", *GENERAL_ARMS, *EARLIER_ARMS, *FORGET_ARMS, *SLOW_ARMS.values()}
     not_run |= {probe for _, _, probe in USE_ARMS.values()}
     assert set(arms) == set(ARMS) - not_run
     found = summarise(answers(controls="full"), SUITE, None, resamples=50)["arms"]
