@@ -14,6 +14,7 @@ from pipeline.evaluation.arms import (
     EARLIER_ARMS,
     FORGET_ARMS,
     GENERAL_ARMS,
+    SLOW_ARMS,
     TWO_STEP_ARMS,
     TWO_STEP_HOP_ARMS,
     USE_ARMS,
@@ -58,6 +59,7 @@ def test_arms_that_were_not_run_are_absent_and_sanity_is_no_arm() -> None:
     arms = summarise(answers(), SUITE, None, resamples=50)["arms"]
     full = {*CONTROL_ARMS, *BASELINE_ARMS}
     not_run = {*full, "oracle_context", *GENERAL_ARMS, *EARLIER_ARMS, *FORGET_ARMS, *TWO_STEP_ARMS, *TWO_STEP_HOP_ARMS}
+    not_run |= set(SLOW_ARMS.values())
     not_run |= {probe for _, _, probe in USE_ARMS.values()}
     assert set(arms) == set(ARMS) - not_run
     found = summarise(answers(controls="full"), SUITE, None, resamples=50)["arms"]

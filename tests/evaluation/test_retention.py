@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline.evaluation.answers import score_answers
 from pipeline.evaluation.arms import Ask
-from pipeline.evaluation.retention import backward_transfer, retention_asks, retention_row
+from pipeline.evaluation.retention import backward_transfer, retention_asks, retention_row, slow_asks, slow_figures
 from pipeline.suites.episodic import build_episodic
 from tests.evaluation.examples import Reply
 
@@ -48,6 +49,31 @@ def test_a_fact_that_was_due_again_counts_for_its_first_night() -> None:
     replies = [Reply(a.question.answer if a.question.item_id == new.id else "no", 2, False) for a in asks]
     scored = score_answers(asks, [a.question.question for a in asks], replies)
     assert retention_row(scored, {again.id: 1, new.id: 2}) == {"1": 0.0, "2": 1.0}
+
+
+def test_the_average_over_nights_is_asked_the_same_and_scored_beside() -> None:
+    asks = [*retention_asks(EARLIER, 2, previous=True), Ask("post_off_heldout", FACTS[4].asked("test")[0])]
+    slow = slow_asks(asks)
+    assert {a.model for a in slow} == {"slow"} and [a.arm for a in slow].count("slow_heldout") == 1
+    assert [a.question for a in slow] == [a.question for a in asks if a.arm in ("earlier_heldout", "post_off_heldout")]
+    both = [*asks, *slow]
+    known = {"post": {FACTS[4].id}, "slow": {FACTS[0].id, FACTS[1].id}}
+    replies = [
+        Reply(a.question.answer if a.question.item_id in known.get(a.model, ()) else "nothing", 2, False) for a in both
+    ]
+    scored = score_answers(both, [a.question.question for a in both], replies)
+    nights = {fact.id: number for number, taught in EARLIER.items() for fact in taught} | {FACTS[4].id: 3}
+    assert slow_figures(scored, nights, 0.5) == {
+        "slow": {
+            "decay": 0.5,
+            "retention": {"1": 1.0, "2": 0.0, "3": 0.0},
+            "mean": pytest.approx(1 / 3),
+            "fast_mean": pytest.approx(1 / 3),
+        }
+    }
+    assert retention_row(scored, nights) == {"1": 0.0, "2": 0.0, "3": 1.0}
+    assert slow_figures(scored.filter(pc.field("arm") != "slow_heldout"), nights, 0.5)["slow"]["mean"] == 0.5  # type: ignore
+    assert slow_figures(answers(set()), nights, 0.5) == {}
 
 
 def test_backward_transfer_compares_the_last_row_with_the_diagonal() -> None:

@@ -70,6 +70,15 @@ def test_the_retention_matrix_is_drawn_once_there_are_two_nights() -> None:
         assert ("backward_transfer", "-0.100") in other_table(report).rows
 
 
+def test_the_average_over_nights_stands_beside_the_nights_own_adapter() -> None:
+    slow = {"decay": 0.5, "retention": {"1": 0.75, "2": 0.25}, "mean": 0.5, "fast_mean": 0.375}
+    report = make_report(SUITE, ANSWERS, metrics=summarise(ANSWERS, SUITE, DRIFT, resamples=50) | {"slow": slow})
+    assert report.to_json()["slow"] == slow and "slow" not in REPORT.to_json()
+    rows = other_table(report).rows
+    assert ("slow average, facts of night 1", "0.750") in rows
+    assert ("slow average, all nights", "0.500 (own 0.375)") in rows
+
+
 def test_everything_is_written(tmp_path: Path) -> None:
     paths = write_report(tmp_path, REPORT, ANSWERS, question_texts(SUITE), night_tables(), "seed: 1337")
     assert [p.relative_to(tmp_path).as_posix() for p in paths] == [

@@ -22,6 +22,7 @@ from pipeline.sessions.lessons import teach_file
 from pipeline.stages.memory import session_facts
 from pipeline.stages.night import configure
 from pipeline.stages.pending import pending_path, read_pending
+from pipeline.stages.recalls import note_recall, seal_recalls
 from pipeline.stages.suite_files import read_suite
 from tests.evaluation.examples import Reply, scripted
 from tests.stages.nights import ScriptedNight
@@ -98,6 +99,7 @@ def verify(root: Path) -> None:
 
 def test_no_byte_is_left_and_everything_still_opens(taught: ScriptedNight, artifact_root: Path) -> None:
     before = holding(artifact_root, *SECRETS)
+    note_recall(artifact_root, "default", {"f0": 1, "f1": 1})
     for part in ("report.html", "report.md", "answers.parquet", "episodes.parquet", "mlflow/artifacts", "worker.log"):
         assert any(part in path for path in before), part
     kept = {path: read_table(path, SCHEMA_NAME).num_rows for path in artifact_root.rglob("answers.parquet")}
@@ -113,6 +115,7 @@ def test_no_byte_is_left_and_everything_still_opens(taught: ScriptedNight, artif
     ]  # fmt: skip
     report = list_runs(artifact_root)[0].path / "report.html"
     assert "Olaf Reed" in report.read_text()
+    assert [log.usage for log in seal_recalls(artifact_root, "default")] == [{"f1": 1.0}]
 
 
 def test_the_pending_file_is_private_and_holds_what_the_night_needs(taught: ScriptedNight, artifact_root: Path) -> None:

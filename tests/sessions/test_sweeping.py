@@ -17,7 +17,7 @@ from pipeline.config.sweeps import SweepConfig, VariantConfig, load_sweep
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.report.sweep import Sweep
 from pipeline.sessions.sweeping import AskedSweep, Point, ask_sweep, sweep
-from pipeline.suites.episodic import build_episodic
+from pipeline.suites.events import blocks
 from tests.stages.nights import ScriptedNight
 
 SMALL = {"suite.n": 4, "suite.profile": "easy", "evaluation.bootstrap": 50, "tracking.enabled": False}
@@ -188,7 +188,7 @@ def test_the_largest_night_of_the_capacity_sweep_can_be_generated() -> None:
     points = ask_sweep(*load_sweep("capacity")).points
     largest = max(points, key=lambda point: point.config.suite.n).config
     assert largest.replay.max_items >= largest.suite.n
-    assert len(build_episodic(largest.suite.n, 4711).taught) == largest.suite.n
+    assert largest.suite.n == 3000 == len(blocks(largest.suite.n, 4711))
 
 
 def test_an_unknown_sweep_names_the_known_ones() -> None:

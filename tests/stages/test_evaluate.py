@@ -18,7 +18,8 @@ from pipeline.language.generation import Generation, generate
 from pipeline.language.prompts import closed_book_prompt, memory_prompt
 from pipeline.progress import Silent
 from pipeline.stages.decoding import decode
-from pipeline.stages.evaluate import _answers, _preferences, trainable_controls
+from pipeline.stages.evaluate import trainable_controls
+from pipeline.stages.examination import _answers, _preferences
 from pipeline.stages.night import configure
 from pipeline.suites.chains import JOINS
 from pipeline.suites.relational import build_relational

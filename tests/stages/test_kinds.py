@@ -153,5 +153,5 @@ def test_a_person_asks_every_store_of_a_session(scripted_night: ScriptedNight, a
     scripted_night.run(*continuing, "suite.n=3")
     scripted_night.run(*continuing, "suite.n=2", target=RELATIONAL)
     config = configure("consolidation/nightly", (QUIET,))
-    asked = asking._stores_of(asking._Source(None, None, ""), "day", artifact_root, config)
+    asked = asking._memory_of(asking._Source(None, None, ""), "day", artifact_root, config).stores
     assert [store.kind for store in asked] == ["episodic", "relational"]

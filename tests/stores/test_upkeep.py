@@ -43,7 +43,8 @@ def test_feedback_is_folded_once_per_run(store: EpisodicStore, candidates: Candi
     assert not store.fold_feedback({"e0": 3}, {"e0": True}, "run-1", night=4)
     used, unused = store.episodes.rows
     assert (used.usage, used.passes, used.due) == (3, 1, 5) and (unused.usage, unused.passes, unused.due) == (0, 0, 5)
-    assert store.fold_feedback({"e0": 2}, {}, "run-2") and store.episodes.rows[0].usage == 5
+    assert store.fold_feedback({"e0": 2}, {}, "run-2", night=2) and store.episodes.rows[0].usage == 5
+    assert [row.last_used for row in store.episodes.rows] == [4, -1]
 
 
 def test_spacing_expands_with_passes_and_falls_back(store: EpisodicStore, candidates: Candidates) -> None:

@@ -35,3 +35,12 @@ def test_values_passed_over_come_next() -> None:
 def test_nothing_acceptable_is_an_error() -> None:
     with pytest.raises(DataError, match="ran out"):
         Deck(range(3), "x").draw(lambda value: value > 5)
+
+
+def test_more_values_come_when_none_of_the_first_is_acceptable_and_change_nothing_before() -> None:
+    plain, long = Deck(range(4), "x"), Deck(range(4), "x", more=range(4, 8))
+    assert [plain.draw() for _ in range(20)] == [long.draw() for _ in range(20)]
+    assert long.draw(lambda value: value > 3) in range(4, 8)
+    assert set(range(4, 8)) < {long.draw() for _ in range(16)}
+    with pytest.raises(DataError, match="8 values"):
+        long.draw(lambda value: value > 7)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 
 import pytest
@@ -12,10 +14,10 @@ from pipeline.errors import DataError
 from pipeline.evaluation.prompts import asked_text, holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
 from pipeline.suites.episodic import DISTRACTORS, build_episodic
-from pipeline.suites.events import RELATIONS, blocks, training_names
+from pipeline.suites.events import LARGEST, RELATIONS, blocks, training_names
 from pipeline.suites.phrasing import phrasing
 from pipeline.suites.types import Question, Suite
-from pipeline.suites.vocabulary import day_aliases
+from pipeline.suites.vocabulary import day_aliases, more_vocabulary
 
 SEEDS = st.integers(min_value=0, max_value=2**31)
 BARS = (1337, 2025, 4242)
@@ -186,5 +188,53 @@ def test_days_have_the_usual_spellings() -> None:
 def test_unknown_profile_and_exhausted_generator_are_data_errors() -> None:
     with pytest.raises(DataError, match="easy, default, hard"):
         build_episodic(2, 1, "brutal")
-    with pytest.raises(DataError, match=r"smaller suite\.n"):
-        build_episodic(4000, 1)
+    with pytest.raises(DataError, match=r"at most 4,000 facts.*found 4,001"):
+        build_episodic(LARGEST + 1, 1)
+
+
+UNCHANGED = {
+    1337: {50: "45f6c357723b3e4a", 200: "7db26e9f5a3c4a74", 1000: "ab6833721082e890"},
+    7: {50: "6f877e1f85d26fd2", 200: "2f43b082cd87a062", 1000: "4664a67828e54120"},
+}
+
+
+@pytest.mark.parametrize("seed", sorted(UNCHANGED))
+def test_more_words_leave_the_known_sizes_as_they_were(seed: int) -> None:
+    """Digests of what was dealt before there were more words than these sizes need."""
+    dealt = blocks(1000, seed)
+    for n, expected in UNCHANGED[seed].items():
+        told = [
+            (e.text, e.answer) for b in dealt[:n] for e in (b.taught, *b.distractors, b.near_miss, b.conflict, b.new)
+        ]
+        told += [(b.twin.text, b.twin.answer) for b in dealt[:n]]
+        assert hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16] == expected
+    words = {w for slot in ("last", "place", "thing") for w in more_vocabulary()[slot]}
+    assert (
+        not {w for b in dealt for e in (b.taught, b.twin, *b.distractors) for w in (e.last, e.place, e.thing)} & words
+    )
+
+
+@pytest.mark.parametrize("seed", [5, 2**31 - 1])
+def test_three_thousand_facts_keep_every_guarantee(seed: int) -> None:
+    """Also the largest number: with all words, no name and no scene is shared, and answers stay near-uniform."""
+    dealt = blocks(LARGEST, seed)
+    assert dealt[:1000] == blocks(1000, seed)
+    told = [e for b in dealt for e in (b.taught, *b.distractors, b.twin, b.new)]
+    people = {e.person for e in told}
+    assert len(people) == len({(e.place, e.thing) for e in told}) == len(told)
+    near = [b.near_miss for b in dealt]
+    strangers = [e.person for e in near if e.relation != "place_thing_person"]
+    moved = [(e.place, e.thing) for e in near if e.relation == "place_thing_person"]
+    assert len(set(strangers)) == len(strangers) and not set(strangers) & people
+    assert len(set(moved)) == len(moved) and not set(moved) & {(e.place, e.thing) for e in told}
+    session, outside = (
+        [e for b in dealt for e in part(b)]
+        for part in (lambda b: (b.taught, *b.distractors), lambda b: (b.twin, b.new))
+    )
+    for name in ("first", "last"):
+        assert not {getattr(e, name) for e in session} & {getattr(e, name) for e in outside}
+    assert {e.last for e in session} <= set(training_names(seed)[1])
+    for relation in RELATIONS:
+        answers = Counter(b.taught.answer for b in dealt[:3000] if b.taught.relation == relation)
+        assert max(answers.values()) <= 750 * 0.02 and max(answers.values()) - min(answers.values()) <= 2
+    assert all(b.conflict.answer != b.taught.answer for b in dealt)

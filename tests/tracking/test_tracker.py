@@ -13,6 +13,7 @@ from pipeline.artifacts import FileLock
 from pipeline.config import ConsolidationConfig, TrackingConfig
 from pipeline.errors import ArtifactError, ServiceError
 from pipeline.tracking import MlflowTracker, NoTracker, Tracker, champion, initialise, open_tracker, store, tracking_uri
+from pipeline.tracking.registry import champion_slow, move_champion
 from pipeline.tracking.store import open_client, quietly
 
 ADAPTER = "consolidation-episodic"
@@ -110,6 +111,35 @@ def test_champion_moves_only_when_promoted(config: ConsolidationConfig) -> None:
     copy = champion(config.tracking, root, ADAPTER)  # the run was deleted; the registry's copy serves
     assert copy is not None
     assert (copy / "adapter_model.safetensors").read_bytes() == b"one"
+
+
+def test_the_slow_average_is_registered_beside_its_adapter(config: ConsolidationConfig) -> None:
+    root, name = config.root, "slow-and-fast"
+    client = open_client(tracking_uri(config.tracking, root))
+
+    def night(label: str, slow: bytes | None) -> Path:
+        tracker = open_tracker(config, root / "runs" / label)
+        adapter = write_adapter(root, label, label.encode())
+        folder = None if slow is None else adapter.parent / "slow"
+        if folder is not None and slow is not None:
+            folder.mkdir()
+            (folder / "adapter_model.safetensors").write_bytes(slow)
+        tracker.promote(name, tracker.register_adapter(adapter, name, folder))
+        return adapter.parent / "slow"
+
+    assert champion_slow(client, root, name) is None
+    night("without", None)
+    assert champion_slow(client, root, name) is None
+    slow = night("with", b"mean")
+    assert champion_slow(client, root, name) == slow
+    (slow / "adapter_model.safetensors").write_bytes(b"another")
+    copy = champion_slow(client, root, name)  # the registry's own serves
+    assert copy is not None and copy != slow and (copy / "adapter_model.safetensors").read_bytes() == b"mean"
+    (copy / "adapter_model.safetensors").unlink()
+    with pytest.raises(ArtifactError, match="slow average is missing or differs"):
+        champion_slow(client, root, name)
+    move_champion(client, name, 1)  # back to the night before
+    assert champion_slow(client, root, name) is None
 
 
 def test_without_tracking_nothing_is_written(tmp_path: Path) -> None:

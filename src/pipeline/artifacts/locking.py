@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from pipeline.errors import ArtifactError
+
+_POLL = 0.005  # seconds between two tries
 
 
 class FileLock:
@@ -43,6 +46,19 @@ class FileLock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         self._descriptor = descriptor
+        return True
+
+    def wait(self, seconds: float) -> bool:
+        """Take the lock as soon as it is free; False if another holder keeps it that long.
+
+        Raises:
+            ArtifactError: The lock file cannot be written.
+        """
+        until = time.monotonic() + seconds
+        while not self.acquire():
+            if time.monotonic() >= until:
+                return False
+            time.sleep(_POLL)
         return True
 
     def holder(self) -> str:

@@ -115,6 +115,12 @@ def ask(
         ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=20, help="Memories to retrieve; nights are examined with 1.")] = 1,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Answer with the slow average over nights that lies beside the adapter.")
+    ] = False,
+    count: Annotated[
+        bool, typer.Option("--count/--no-count", help="Let the next night know that this memory was used.")
+    ] = True,
     settings: Settings = None,
 ) -> None:
     """Ask the model one question, closed book or with its memory."""
@@ -130,6 +136,8 @@ def ask(
             session=session,
             k=k,
             root=default_root(),
+            count=count,
+            slow=slow,
             overrides=tuple(settings or ()),
         )
     for found in reply.memories:

@@ -47,6 +47,9 @@ def export(
     merge: Annotated[
         bool, typer.Option("--merge/--adapter-only", help="Merge into the base in float32, or copy the adapter alone.")
     ] = True,
+    slow: Annotated[
+        bool, typer.Option("--slow", help="Take the slow average over nights in place of the night's own adapter.")
+    ] = False,
 ) -> None:
     """Write the model that a run trained: base and adapter in one checkpoint, with tokenizer and prompt template.
 
@@ -59,6 +62,6 @@ def export(
     console = Console()
     found = find_run(run, default_root())
     with console.status("merging the adapter in float32" if merge else "copying the adapter"):
-        written = export_merged(found, folder) if merge else export_adapter(found, folder)
+        written = export_merged(found, folder, slow=slow) if merge else export_adapter(found, folder, slow=slow)
     what = "merged model" if merge else "adapter"
     console.print(f"{what} in {written}", soft_wrap=True, highlight=False)

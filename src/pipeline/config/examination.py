@@ -35,6 +35,9 @@ class EvaluationConfig(Section):
     tell_tokens: int = Field(48, ge=1, description="token limit of an answer to a request to tell all about a subject")
     context_tokens: int = Field(2048, ge=1, description="tokens of a long-context prompt at most, its answer included")
     retention_forms: int = Field(2, ge=1, description="test forms asked of every fact of an earlier night")
+    score_slow: bool = Field(
+        False, description="ask the slow average of a session's adapters (lora.slow_decay) too; continuing nights"
+    )
     bootstrap: int = Field(2000, ge=1, description="resamples of a confidence interval, by fact then form")
 
 

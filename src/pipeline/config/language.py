@@ -82,6 +82,12 @@ class LoraConfig(Section):
 
     rank: int = Field(32, ge=1, description="LoRA rank r")
     alpha: float = Field(64, gt=0, description="LoRA alpha; the update is scaled by alpha / r")
+    slow_decay: float | None = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="weight of the past in the average over nights that is kept beside; null or 0: none",
+    )
     rank_stabilised: bool = Field(False, description="scale by alpha / sqrt(r) instead (rsLoRA)")
     start: Literal["distinctive", "random"] = Field(
         "distinctive",

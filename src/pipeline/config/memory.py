@@ -135,6 +135,9 @@ class StoreConfig(Section):
     )
     prune_below: float = Field(0.05, ge=0, le=1, description="salience under which an unpinned episode is pruned")
     max_items: int = Field(100_000, ge=1, description="episodes kept; the least salient go first")
+    count_recalls: bool = Field(
+        True, description="whether what `engram ask` recalls counts as usage from the next night"
+    )
     hops: int = Field(3, ge=1, description="relations on a recalled path at most: thing to store to city to country")
 
     @model_validator(mode="after")

@@ -25,7 +25,7 @@ class Arm:
 
     Attributes:
         model: ``base``, ``post`` (base plus the night's adapter), ``previous`` (base plus the adapter from which the
-            night went on), or the name of a control's adapter.
+            night went on), ``slow`` (base plus the average over nights), or the name of a control's adapter.
         memory: Whether the prompt holds retrieved text.
         title: What the arm shows, in a few words; reports print it.
         contrasted: Whether memory prompts are decoded against their counterparts without memories.
@@ -67,6 +67,8 @@ ARMS: Mapping[str, Arm] = {
     "earlier_heldout": Arm("post", False, "after, facts of earlier nights, test forms"),
     "earlier_probe": Arm("post", False, "after, facts of earlier nights, probe forms"),
     "earlier_probe_before": Arm("previous", False, "the adapter before, facts of earlier nights, probe forms"),
+    "slow_heldout": Arm("slow", False, "the average over nights, test forms"),
+    "earlier_slow": Arm("slow", False, "the average over nights, facts of earlier nights, test forms"),
     "forget_pre": Arm("untouched", False, "before, what was forgotten, every form"),
     "forget_post": Arm("post", False, "after, what was forgotten, every form (low is good)"),
     "forget_reversed_pre": Arm("untouched", False, "before, whom the forgotten was about"),
@@ -107,6 +109,8 @@ CONTROL_ARMS = ("shuffled_answers", "format_only")
 BASELINE_ARMS = ("span_short", "longctx", "rag")
 SANITY_ARMS = ("sanity_pre", "sanity_post")
 EARLIER_ARMS = ("earlier_heldout", "earlier_probe", "earlier_probe_before")
+SLOW_ARMS: Mapping[str, str] = {"post_off_heldout": "slow_heldout", "earlier_heldout": "earlier_slow"}
+"""The arms in which the average over nights is asked what the night's own adapter is asked."""
 FORGET_ARMS = (
     "forget_pre",
     "forget_post",

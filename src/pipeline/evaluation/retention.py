@@ -6,12 +6,12 @@ Ranzato 2017, "Gradient episodic memory").
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.evaluation.arms import Ask, limit_forms
+from pipeline.evaluation.arms import SLOW_ARMS, Ask, limit_forms
 from pipeline.evaluation.metrics import arm_rows
 from pipeline.suites.types import Fact
 
@@ -37,18 +37,39 @@ def retention_asks(earlier: FactsByNight, forms: int, previous: bool) -> list[As
     return [Ask(arm, question) for arm, questions in asked.items() for question in questions]
 
 
-def retention_row(answers: pa.Table, night_of: Mapping[str, int]) -> Row:
+def slow_asks(asks: Iterable[Ask]) -> list[Ask]:
+    """What is asked about taught facts of tonight and of earlier nights, asked of the average over nights."""
+    return [Ask(SLOW_ARMS[ask.arm], ask.question) for ask in asks if ask.arm in SLOW_ARMS]
+
+
+def retention_row(answers: pa.Table, night_of: Mapping[str, int], arms: Iterable[str] = tuple(SLOW_ARMS)) -> Row:
     """R[i, j] for every night j up to the one that gave these answers; a night without a question is left out.
 
     Args:
         answers: Of tonight's facts and of earlier ones; a fact that was due again tonight counts for its first night.
         night_of: The night that first taught each fact, by its id.
+        arms: Of tonight's facts and of earlier ones; by default those of the night's own adapter.
     """
     scores: dict[int, list[float]] = {}
-    rows = arm_rows(answers, "earlier_heldout", "post_off_heldout")
+    rows = arm_rows(answers, *arms)
     for item, em in zip(rows.column("item_id").to_pylist(), rows.column("em").to_pylist(), strict=True):
         scores.setdefault(night_of[item], []).append(float(em))
     return {str(number): float(np.mean(scores[number])) for number in sorted(scores)}
+
+
+def slow_figures(answers: pa.Table, night_of: Mapping[str, int], decay: float) -> dict[str, object]:
+    """What the average over nights still knows of each night, beside the night's own adapter; empty if not asked.
+
+    Args:
+        answers: As of `retention_row`.
+        night_of: As of `retention_row`.
+        decay: Of the average.
+    """
+    slow, fast = retention_row(answers, night_of, SLOW_ARMS.values()), retention_row(answers, night_of)
+    if not slow:
+        return {}
+    mean, beside = (float(np.mean(list(row.values()))) for row in (slow, fast))
+    return {"slow": {"decay": decay, "retention": slow, "mean": mean, "fast_mean": beside}}
 
 
 def backward_transfer(matrix: Mapping[str, Row]) -> float | None:

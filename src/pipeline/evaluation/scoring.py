@@ -32,6 +32,7 @@ _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _REFUSALS = re.compile("|".join(REFUSAL_PATTERNS), re.IGNORECASE)
 
 
+@lru_cache(maxsize=1 << 12)  # a large suite normalises hundreds of thousands of texts
 def _is_punctuation(character: str) -> bool:
     return character in string.punctuation or unicodedata.category(character).startswith("P")
 

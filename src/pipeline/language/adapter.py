@@ -13,9 +13,9 @@ import torch
 from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 
-from pipeline.artifacts import read_json, write_json
+from pipeline.artifacts import read_json, write_bytes, write_json
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
 from pipeline.language.models import LanguageModel
@@ -83,6 +83,38 @@ def save_adapter(adapted: PeftModel, folder: Path) -> None:
     config = read_json(folder / CONFIG)
     config["target_modules"] = sorted(config["target_modules"])  # PEFT writes a set, in an order of the process's own
     write_json(folder / CONFIG, config)
+
+
+def average_adapters(fast: Path, slow: Path | None, decay: float, folder: Path) -> None:
+    """Save the exponential moving average of the adapters of many nights, tonight's included, as an adapter.
+
+    Every entry is ``decay`` times the average before plus ``1 - decay`` times tonight's (Tarvainen and Valpola 2017,
+    "Mean teachers are better role models", equation 2). The factors A and B are averaged, not the updates B A: a mean
+    of updates would need a rank of its own for every night. As each night goes on from the factors of the one before,
+    they stay close, and the two means differ by the covariance of A and B over the nights alone.
+
+    Args:
+        fast: Folder of tonight's adapter.
+        slow: Folder of the average before; None begins it with tonight's.
+        decay: Weight of the average before, in [0, 1).
+        folder: Where the average goes; it is written whole, from the same files the same bytes.
+
+    Raises:
+        ModelError: There is no adapter in a folder.
+        TrainingError: The average before is of other matrices, layers or rank.
+    """
+    tonight, before = (_weights(path) for path in (fast, slow or fast))
+    if {name: w.shape for name, w in tonight.items()} != {name: w.shape for name, w in before.items()}:
+        raise TrainingError(f"the slow average in {slow} is of other matrices, layers or rank than the adapter {fast}")
+    mean = {name: torch.lerp(before[name].float(), tonight[name].float(), 1 - decay) for name in sorted(tonight)}
+    write_bytes(folder / WEIGHTS, save(mean, metadata={"format": "pt"}))
+    write_json(folder / CONFIG, read_json(fast / CONFIG))
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    if not (folder / WEIGHTS).is_file():
+        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
+    return load_file(folder / WEIGHTS)
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:

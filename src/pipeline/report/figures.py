@@ -188,6 +188,9 @@ def other_table(report: Report) -> Table:
         rows += [(f"retention, facts of night {night}", number(em)) for night, em in last.items()]
     if report.backward_transfer is not None:
         rows.append(("backward_transfer", number(report.backward_transfer)))
+    if report.slow:
+        rows += [(f"slow average, facts of night {night}", number(em)) for night, em in report.slow.retention.items()]
+        rows.append(("slow average, all nights", f"{number(report.slow.mean)} (own {number(report.slow.fast_mean)})"))
     if report.relational:
         counts = report.relational.n
         rows += [(f"relational.{k}", f"{number(getattr(report.relational, k))} (n = {counts[k]})") for k in counts]

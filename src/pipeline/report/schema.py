@@ -173,6 +173,19 @@ class Study(Part):
     by_rule: dict[str, int]
 
 
+class SlowAverage(Part):
+    """The average of the adapters of many nights, asked what the night's own adapter is asked, memory off.
+
+    ``retention`` is its row of the retention matrix, EM on test forms by the night that taught; ``mean`` is over
+    nights, and ``fast_mean`` the same of the night's own adapter.
+    """
+
+    decay: float
+    retention: dict[str, Share]
+    mean: Share
+    fast_mean: Share
+
+
 class SuiteFigures(Part):
     """What a suite allows, and what the gate made of it."""
 
@@ -238,6 +251,7 @@ class Report(RunReport):
     drift: Drift | None = None
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
+    slow: SlowAverage | None = None
     forget: Forget | None = None
     recognition: Recognition | None = None
     relational: Relational | None = None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.artifacts import GenerationStore, RunFolder, find_run, list_runs, stage_results
 from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError, DataError, ModelError, StoreError
 from pipeline.evaluation.types import Memory
-from pipeline.sessions.champion import WEIGHTS, adapter_of, find_champion, run_around
-from pipeline.stages.memory import identity_of, open_stores, written_kinds
+from pipeline.sessions.champion import WEIGHTS, adapter_of, find_champion, find_slow, need_slow, run_around
+from pipeline.stages.memory import identity_of, open_stores, reference_of, written_kinds
 from pipeline.stages.night import configure
+from pipeline.stages.recalls import note_recall
 from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.persistence import KIND, load
@@ -33,11 +34,20 @@ class Reply:
 
 @dataclass(frozen=True)
 class _Source:
-    """Adapter folder and run behind ``--adapter``; both None for the untouched base."""
+    """Adapter folder, run and slow average behind ``--adapter``; all None for the untouched base."""
 
     adapter: Path | None
     run: RunFolder | None
     name: str
+    slow: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """Stores to ask, and the session whose they are; None for those of a fresh run, which no night continues."""
+
+    stores: tuple[EpisodicStore, ...]
+    session: str | None
 
 
 def ask_question(
@@ -48,9 +58,11 @@ def ask_question(
     session: str | None,
     k: int,
     root: Path,
+    count: bool = True,
+    slow: bool = False,
     overrides: Sequence[str] = (),
 ) -> Reply:
-    """Ask one question.
+    """Ask one question; what it recalls from a session's memory counts as used, from the session's next night on.
 
     Args:
         question: Plain words.
@@ -59,20 +71,28 @@ def ask_question(
         session: Store to retrieve from; None takes the adapter's run's, else the newest run's.
         k: Memories to retrieve, at least 1.
         root: Artifact root.
+        count: Whether a recall may count; ``store.count_recalls`` must agree.
+        slow: Whether the slow average over nights beside the adapter answers in its place.
         overrides: Settings that replace those of the adapter's run.
 
     Raises:
         DataError: The question is empty or holds a token of the chat template.
-        ModelError: There is no such adapter.
+        ModelError: There is no such adapter, or no slow average of it.
         StoreError: There is no store, or an empty one.
     """
     _check(question)
     source = _source(adapter, root, overrides)
+    if slow:
+        source = replace(source, adapter=need_slow(source.slow, source.name), name=f"{source.name}, slow average")
     config = _config(source, root, overrides)
-    shown = _retrieve(question, _stores_of(source, session, root, config), config, k) if memory else ()
+    asked = _memory_of(source, session, root, config) if memory else None
+    shown, usage = _retrieve(question, asked, config, k) if asked else ((), {})
     answer = _generate(question, shown if memory else None, source, config)
-    weights = "the untouched base" if source.adapter is None else f"adapter {source.name}"
-    return Reply(answer, shown, f"memory {'on' if memory else 'off'}, {weights}, model {config.model.name}")
+    weights = source.name if source.adapter is None else f"adapter {source.name}"
+    setting = f"memory {'on' if memory else 'off'}, {weights}, model {config.model.name}"
+    if asked and asked.session and count and config.store.count_recalls:
+        setting += _noted(root, asked.session, usage)
+    return Reply(answer, shown, setting)
 
 
 def _check(question: str) -> None:
@@ -85,7 +105,7 @@ def _check(question: str) -> None:
 
 def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
     if adapter == "none":
-        return _Source(None, None, "none")
+        return _Source(None, None, "the untouched base")
     if adapter == "champion":
         wanted = configure("consolidation/episodic", overrides, root)
         champion = find_champion(root, wanted.model, wanted.tracking)
@@ -94,17 +114,18 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
                 f"there is no champion below {root} yet: no night passed its guards; "
                 "run `engram run consolidation/episodic`, name a RUN by --adapter, or use --adapter none"
             )
-        return _Source(champion.adapter, champion.run, f"champion (version {champion.version})")
+        return _Source(champion.adapter, champion.run, f"champion (version {champion.version})", champion.slow)
     folder = Path(adapter)
     if (folder / WEIGHTS).is_file():
-        return _Source(folder, run_around(folder), adapter)
+        return _Source(folder, run_around(folder), adapter, find_slow(folder))
     try:
         run = find_run(adapter, root)
     except ArtifactError as error:
         raise ModelError(
             f"--adapter {adapter!r}: expected champion, none, a folder with {WEIGHTS}, or a run; {error}"
         ) from None
-    return _Source(adapter_of(run), run, run.run_id)
+    own = adapter_of(run)
+    return _Source(own, run, run.run_id, find_slow(own))
 
 
 def _config(source: _Source, root: Path, overrides: Sequence[str]) -> ConsolidationConfig:
@@ -115,31 +136,43 @@ def _config(source: _Source, root: Path, overrides: Sequence[str]) -> Consolidat
     return configure("consolidation/episodic", overrides, root)
 
 
-def _stores_of(
-    source: _Source, session: str | None, root: Path, config: ConsolidationConfig
-) -> tuple[EpisodicStore, ...]:
+def _memory_of(source: _Source, session: str | None, root: Path, config: ConsolidationConfig) -> _Memory:
     """The named session's stores of every kind, those of the adapter's run, or those of the newest run."""
     encoder = SentenceEncoder(config.encoder)
     if session is not None:
         identity = identity_of(encoder)
-        return tuple(
+        stores = tuple(
             load(GenerationStore.of(root, session, kind), session, config.store, identity, kind)
             for kind in written_kinds(root, session) or (KIND,)
         )
+        return _Memory(stores, session)
     for run in [source.run] if source.run else list_runs(root):
         stored = stage_results(run).get("persist_store")
         if stored is not None:
-            return open_stores(run, stored, config.store, encoder)
+            first = reference_of(stored)
+            stores = open_stores(run, stored, config.store, encoder)
+            return _Memory(stores, None if first.private else first.session)
     raise StoreError(
         f"there is no memory below {root} yet; run a night, or `engram teach FILE --session S` and add --session S"
     )
 
 
 def _retrieve(
-    question: str, stores: tuple[EpisodicStore, ...], config: ConsolidationConfig, k: int
-) -> tuple[Memory, ...]:
-    (found,) = StoreRetriever(stores, SentenceEncoder(config.encoder)).retrieve([question], k)
-    return tuple(found)
+    question: str, asked: _Memory, config: ConsolidationConfig, k: int
+) -> tuple[tuple[Memory, ...], dict[str, int]]:
+    """The memories, best first, and what counts as used: the best one where it is near enough."""
+    retriever = StoreRetriever(asked.stores, SentenceEncoder(config.encoder))
+    (found,) = retriever.retrieve([question], k)
+    return tuple(found), retriever.usage
+
+
+def _noted(root: Path, session: str, usage: dict[str, int]) -> str:
+    """Count the recall; an answer is worth showing even where that fails, so the reason is returned."""
+    try:
+        note_recall(root, session, usage)
+    except (ArtifactError, StoreError) as error:
+        return f"; this recall is not counted ({error})"
+    return ""
 
 
 def _generate(question: str, memories: tuple[Memory, ...] | None, source: _Source, config: ConsolidationConfig) -> str:

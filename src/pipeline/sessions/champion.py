@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.artifacts import RunFolder
 from pipeline.config import ModelConfig, TrackingConfig
 from pipeline.errors import ModelError
+from pipeline.tracking.registry import SLOW
 
 ADAPTER = Path("lora_train") / "adapter"  # below a run's folder
 WEIGHTS = "adapter_model.safetensors"
@@ -22,11 +23,13 @@ class Champion:
         version: In the registry.
         adapter: Its folder.
         run: The run that trained it, while it is still there.
+        slow: Folder of the slow average of the adapters up to this one, where a continuing night left it.
     """
 
     version: int
     adapter: Path
     run: RunFolder | None
+    slow: Path | None = None
 
 
 def adapter_name(model: ModelConfig) -> str:
@@ -48,7 +51,7 @@ def find_champion(
         ArtifactError: Its files are gone, or differ from what was registered.
         ServiceError: The registry cannot be opened.
     """
-    from pipeline.tracking.registry import champion_path, champion_version
+    from pipeline.tracking.registry import champion_path, champion_slow, champion_version
     from pipeline.tracking.store import open_client, quietly, tracking_uri
 
     where = tracking or TrackingConfig()
@@ -60,9 +63,10 @@ def find_champion(
     with quietly(uri):
         version = champion_version(client, name)
         adapter = champion_path(client, root, name)
+        slow = champion_slow(client, root, name)
     if version is None or adapter is None:
         return None
-    return Champion(version, adapter, run_around(adapter))
+    return Champion(version, adapter, run_around(adapter), slow)
 
 
 def adapter_of(run: RunFolder) -> Path:
@@ -75,6 +79,26 @@ def adapter_of(run: RunFolder) -> Path:
     if not (adapter / WEIGHTS).is_file():
         raise ModelError(f"run {run.run_id} has no adapter yet ({adapter / WEIGHTS} is missing); resume the run first")
     return adapter
+
+
+def find_slow(adapter: Path) -> Path | None:
+    """The slow average over nights that a continuing one left beside its adapter; None where there is none."""
+    slow = adapter.parent / SLOW
+    return slow if (slow / WEIGHTS).is_file() else None
+
+
+def need_slow(slow: Path | None, name: str) -> Path:
+    """The slow average of the adapter that is called so.
+
+    Raises:
+        ModelError: It has none.
+    """
+    if slow is None:
+        raise ModelError(
+            f"{name} has no slow average: nights that continue a champion (fresh=false) keep one while "
+            "lora.slow_decay is above 0"
+        )
+    return slow
 
 
 def run_around(adapter: Path) -> RunFolder | None:

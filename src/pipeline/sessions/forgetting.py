@@ -24,6 +24,7 @@ from pipeline.language.contrast import replace_part, subject_parts
 from pipeline.sessions.traces import Erased, erase_everywhere, refuse_running, runs_of_session, traces
 from pipeline.stages.memory import facts_of_generation, publish_store, session_facts, written_kinds
 from pipeline.stages.pending import Forgotten, pending_lock, pending_path, read_pending, write_pending
+from pipeline.stages.recalls import forget_recalls
 from pipeline.stores.episode import EPISODE_SCHEMA, Episode, forms_of
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.outcomes import EncoderIdentity
@@ -83,6 +84,7 @@ def forget(session: str, item: str, root: Path) -> Outcome:
             pending = [*(entry for entry in pending if entry.id != item), known]
             write_pending(root, session, pending)
             _leave_newest(root, session, item, found)
+        forget_recalls(root, session, item)
         assert known is not None
         repeated = found is None
         if known.erasing is None:

@@ -1,7 +1,8 @@
 """Stage ``lora_train``: train the adapter on the targets.
 
-Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/3). A killed stage leaves ``checkpoint.safetensors``
-and goes on from there.
+Writes ``adapter/`` (PEFT, safetensors) and ``steps`` (schema steps/3). A continuing night keeps ``slow/`` beside it:
+the moving average of the adapters of all champions and its own. A night goes on from the average of the champion, so
+one that is rolled back leaves no trace in it. A killed stage leaves ``checkpoint.safetensors`` and goes on from there.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pipeline.config import ConsolidationConfig, config_hash
 from pipeline.errors import TrainingError
 from pipeline.progress import Progress
 from pipeline.replay.earlier import NIGHT_SCHEMA
-from pipeline.sessions.champion import find_champion
+from pipeline.sessions.champion import Champion, find_champion
 from pipeline.stages.feedback import write_feedback
 from pipeline.stages.order import STEPS_SCHEMA
 from pipeline.stages.pending import forgotten_of_night
@@ -28,6 +29,7 @@ from pipeline.stages.registry import opened
 from pipeline.stages.sleep_distil import TARGETS_SCHEMA, known_facts
 from pipeline.suites.rehearsal import load_rehearsal
 from pipeline.suites.types import Fact
+from pipeline.tracking.registry import SLOW
 
 if TYPE_CHECKING:
     from pipeline.language.exchange import Exchange
@@ -67,6 +69,9 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         table = pa.Table.from_pylist([vars(step) for step in trained])
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.add(stage.folder / "adapter")
+        if not config.fresh and config.lora.slow_decay:
+            keep_slow(stage.folder, previous, config.lora.slow_decay, anew=bool(forgotten))
+            stage.add(stage.folder / SLOW)
         write_feedback(stage, losses=losses)
         (stage.folder / CHECKPOINT).unlink(missing_ok=True)
         lower.unlink(missing_ok=True)
@@ -80,6 +85,21 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
             "start": os.path.relpath(previous.adapter, run.root) if previous else None,
         }
     return stage.result
+
+
+def keep_slow(folder: Path, previous: Champion | None, decay: float, anew: bool) -> None:
+    """Write ``folder/slow``, the average of the earlier nights' adapters and of ``folder/adapter``.
+
+    Args:
+        folder: The stage's.
+        previous: The champion that the night went on from. Where it has no average, the average begins with it.
+        decay: Weight of the average before.
+        anew: Begin with tonight's adapter: the average before still knows what tonight unlearned.
+    """
+    from pipeline.language.adapter import average_adapters
+
+    before = None if previous is None or anew else previous.slow or previous.adapter
+    average_adapters(folder / "adapter", before, decay, folder / SLOW)
 
 
 def target_rows(path: Path, scratch: Path) -> list[TrainingRow]:

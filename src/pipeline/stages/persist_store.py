@@ -1,12 +1,14 @@
 """Stage ``persist_store``: the candidates become part of a new generation of the store of their kind.
 
-A continuing night first folds in what earlier nights reported (usage, probe outcomes), each run once, and lets one
-night of decay pass, in every kind of store that the session has. Writes ``store.json``, the references to the
+A continuing night first folds in what earlier nights reported (usage, probe outcomes), each run once, and what
+questions recalled since (`pipeline.stages.recalls`), and lets one night of decay pass, in every kind of store that the
+session has. Writes ``store.json``, the references to the
 generations; the generations lie in ``memory/``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -34,6 +36,7 @@ from pipeline.stages.memory import (
     written_kinds,
 )
 from pipeline.stages.pending import TONIGHT, drop_pending, read_pending
+from pipeline.stages.recalls import Recalls, drop_folded, seal_recalls
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stages.teach import candidates_table, facts_by_kind
@@ -61,12 +64,14 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         suite = read_suite(inputs["teach"].path)
         facts = facts_by_kind((*suite.taught, *suite.distractors))
         known = () if config.fresh else written_kinds(run.root, session_of(config))
+        recalls = () if config.fresh else seal_recalls(run.root, session_of(config))
         encoder = SentenceEncoder(config.encoder)
         progress.phase("writing the generations")
         written = {
-            kind: _written(run, config, inputs["teach"], tuple(facts.get(kind, ())), encoder, kind)
+            kind: _written(run, config, inputs["teach"], tuple(facts.get(kind, ())), recalls, encoder, kind)
             for kind in dict.fromkeys((*facts, *known))
         }
+        drop_folded(recalls, [generation.metadata["folded_runs"] for generation in written.values()])
         references = [
             StoreReference(config.fresh, session_of(config), generation.number, generation.manifest.digest, kind)
             for kind, generation in written.items()
@@ -94,6 +99,7 @@ def _written(
     config: ConsolidationConfig,
     taught: StageResult,
     facts: tuple[Fact, ...],
+    recalls: Sequence[Recalls],
     encoder: SentenceEncoder,
     kind: str,
 ) -> Generation:
@@ -104,15 +110,22 @@ def _written(
         written = _written_before(generations, written_for)
         if written is None:
             store = store_before(run, config, encoder, kind)
-            told = _take_in(run, config, taught, store)
+            told = _take_in(run, config, taught, recalls, store)
             before = () if config.fresh else session_facts(generations)
             origin = {"written_for": written_for, "told": told}
             written = publish_store(store, generations, merge_facts(before, facts), run.config_hash, origin)
     return written
 
 
-def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, store: EpisodicStore) -> dict[str, Any]:
+def _take_in(
+    run: RunFolder,
+    config: ConsolidationConfig,
+    taught: StageResult,
+    recalls: Sequence[Recalls],
+    store: EpisodicStore,
+) -> dict[str, Any]:
     """Fold, decay, prune and write; returns what happened, as counts."""
+    asked = sum(log.questions for log in recalls if store.fold_feedback(log.usage, {}, log.name))
     folded = [] if config.fresh else _fold(run, config, store)
     if not config.fresh:
         store.decay()
@@ -121,7 +134,7 @@ def _take_in(run: RunFolder, config: ConsolidationConfig, taught: StageResult, s
     candidates = from_table(read_table(lived, EPISODE_SCHEMA), store.expansion) if lived.exists() else store.nothing
     report = store.write(candidates, enforce=config.gate.enforce)
     counts = {name: len(ids) for name, ids in asdict(report).items()}
-    return {**counts, "pruned": len(pruned), "folded": len(folded), "night": store.night}
+    return {**counts, "pruned": len(pruned), "folded": len(folded), "recalls": asked, "night": store.night}
 
 
 def _fold(run: RunFolder, config: ConsolidationConfig, store: EpisodicStore) -> list[str]:
@@ -148,12 +161,14 @@ def _written_before(generations: GenerationStore, written_for: str) -> Generatio
 
 
 def _all_metrics(by_kind: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Counts and sizes of all kinds together; nights and folded runs are the same for each. ``kinds`` tells them apart.
+    """Counts and sizes of all kinds together; nights, folded runs and recalls are the same for each.
+
+    ``kinds`` tells them apart.
 
     ``generation`` and ``schema`` are those of the first kind.
     """
     first, *others = by_kind.values()
-    shared = ("night", "folded", "generation", "schema")
+    shared = ("night", "folded", "recalls", "generation", "schema")
     summed = {name: first[name] + sum(other[name] for other in others) for name in first if name not in shared}
     own = {kind: {name: told[name] for name in ("rows", "bytes", "generation")} for kind, told in by_kind.items()}
     return first | summed | {"kinds": own}

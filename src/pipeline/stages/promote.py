@@ -13,7 +13,7 @@ from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.evaluation.guards import Verdict, all_passed, guard_figures, verdicts
 from pipeline.progress import Progress
-from pipeline.sessions.champion import adapter_name
+from pipeline.sessions.champion import adapter_name, find_slow
 from pipeline.stages.registration import register_night
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
@@ -41,7 +41,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         progress.phase("registering the adapter")
         tracker = open_tracker(config, run.path)
         name, adapter = adapter_name(config.model), inputs["lora_train"].path / "adapter"
-        version, promoted = register_night(tracker, config, run, inputs, name, adapter, passed)
+        version, promoted = register_night(tracker, config, run, inputs, name, adapter, passed, find_slow(adapter))
         verdict = {"passed": passed, "promoted": promoted, "guards": judged}
         stage.write_json("verdict.json", verdict)
         stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}

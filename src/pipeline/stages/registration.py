@@ -24,6 +24,7 @@ def register_night(
     name: str,
     trained: Path,
     passed: bool,
+    slow: Path | None = None,
 ) -> tuple[int | None, bool]:
     """Log the night, register what it trained, and move the champion if the guards passed.
 
@@ -35,6 +36,7 @@ def register_night(
         name: Of the registered model.
         trained: Folder with its weights.
         passed: Whether every guard passed.
+        slow: Folder of the slow average beside it, if there is one.
 
     Returns:
         The version, and whether ``champion`` moved.
@@ -42,7 +44,7 @@ def register_night(
     tracker.log_params(config_dict(config))
     tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "night")
     tracker.set_tags(_tags(run, inputs) | {"engram.guards": "passed" if passed else "failed"})
-    version = tracker.register_adapter(trained, name)
+    version = tracker.register_adapter(trained, name, slow)
     return version, tracker.promote(name, version) if passed else False
 
 

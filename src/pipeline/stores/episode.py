@@ -50,6 +50,7 @@ class Episode:
         due: First night in which it is due again.
         passes: Probe questions passed with the memory off; 0 means not consolidated yet.
         night: In which it was written, as its store counts; 0 in a fresh store.
+        last_used: Night in which retrieval last used it, as its store counts; -1 is never.
         loss: Cross-entropy of its questions when it was last trained, nats per answer token.
         details: What a store of relations or places reads beside the text, as JSON; empty for an event.
     """
@@ -77,6 +78,7 @@ class Episode:
     due: int = 0
     passes: int = 0
     night: int = 0
+    last_used: int = -1
     loss: float = 0.0
     details: str = ""
 
@@ -220,7 +222,9 @@ def _forms_json(fact: Fact) -> str:
 
 _COLUMN_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
 _COLUMNS = {field.name: _COLUMN_TYPES[str(field.type)] for field in fields(Episode)}
-_LATER = frozenset({"details", "night", "loss"})  # columns that older files lack; their rows take the default
+_LATER = frozenset(
+    {"details", "night", "last_used", "loss"}
+)  # columns that older files lack; their rows take the default
 
 
 def to_table(episodes: Episodes) -> pa.Table:

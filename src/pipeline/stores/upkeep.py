@@ -34,16 +34,18 @@ def folded(
 
     Args:
         rows: Episodes.
-        usage: Retrievals by episode id, added to ``usage``.
+        usage: Retrievals by episode id, added to ``usage``; any sets ``last_used``.
         probes: Probe outcomes by episode id. A pass moves one stage up and counts; a failure moves one stage down.
-        night: The night of that run; the next due night is counted from it.
+        night: The night of that run; the next due night is counted from it, and what it used was used in it.
         losses: Last loss of what was trained, nats per answer token, by episode id.
     """
-    used = (
-        replace(row, usage=row.usage + usage.get(row.episode_id, 0), loss=losses.get(row.episode_id, row.loss))
-        for row in rows
-    )
-    return [_probed(row, probes, night) for row in used]
+    return [_probed(_used(row, usage, losses, night), probes, night) for row in rows]
+
+
+def _used(row: Episode, usage: Mapping[str, float], losses: Mapping[str, float], night: int) -> Episode:
+    count = usage.get(row.episode_id, 0)
+    last_used = max(row.last_used, night) if count else row.last_used
+    return replace(row, usage=row.usage + count, last_used=last_used, loss=losses.get(row.episode_id, row.loss))
 
 
 def _probed(row: Episode, probes: Mapping[str, bool], night: int) -> Episode:

@@ -2,21 +2,27 @@
 
 Events come in blocks. Block *i* belongs to item *i* and depends on the seed and on the blocks before it, never on
 how many follow; so every size of a suite is a prefix of every larger one, and profiles differ in distractors alone.
+After about 1,400 blocks the first last names have no unused pair left; from there on a deck that finds nothing unused
+takes in more words (`more_vocabulary`), up to `LARGEST` blocks.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.errors import DataError
 from pipeline.suites.decks import Deck
-from pipeline.suites.vocabulary import Verb, day_aliases, verbs, vocabulary, with_article
+from pipeline.suites.vocabulary import Verb, day_aliases, more_vocabulary, verbs, vocabulary, with_article
 
 RELATIONS = ("person_place", "person_thing", "person_day", "place_thing_person")
 DISTRACTORS_PER_BLOCK = 4
+LARGEST = 4000
+"""Blocks for which any seed has unused names and scenes."""
 REWARD_SHARE, PIN_SHARE = (3, 10), (1, 10)
 _NAME_SHARES = {"taught": 0.5, "distractor": 0.25, "outsider": 0.25}
+_MORE_NAME_SHARES = {"distractor": 2 / 3, "outsider": 1 / 3}  # half of the names make pairs enough for taught people
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,9 @@ class EventGenerator:
         self._verbs: dict[str, Deck[Verb]] = {}
         self._names: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()
-        self._pools = {slot: self._split_names(slot) for slot in ("first", "last")}
+        words, more = vocabulary(), more_vocabulary()
+        self._pools = {slot: self._split_names(slot, words[slot], _NAME_SHARES) for slot in ("first", "last")}
+        self._more = {"last": self._split_names("more/last", more["last"], _MORE_NAME_SHARES)}
         self._relations = Deck(RELATIONS, f"{seed}/relation")
         self._flags = {
             name: Deck([i < some for i in range(of)], f"{seed}/{name}")
@@ -131,11 +139,13 @@ class EventGenerator:
         }
         self._count = 0
 
-    def _split_names(self, slot: str) -> dict[str, tuple[str, ...]]:
-        names = list(vocabulary()[slot])
-        random.Random(f"{self._seed}/{slot}/pools").shuffle(names)
+    def _split_names(
+        self, label: str, values: Sequence[str], shares: Mapping[str, float]
+    ) -> dict[str, tuple[str, ...]]:
+        names = list(values)
+        random.Random(f"{self._seed}/{label}/pools").shuffle(names)
         pools, start = {}, 0
-        for role, share in _NAME_SHARES.items():
+        for role, share in shares.items():
             end = start + round(share * len(names))
             pools[role] = tuple(names[start:end])
             start = end
@@ -143,7 +153,8 @@ class EventGenerator:
 
     def names_in_session(self, slot: str) -> tuple[str, ...]:
         """The first or last names that taught people and distractors can bear."""
-        return self._pools[slot]["taught"] + self._pools[slot]["distractor"]
+        pools = (self._pools[slot], self._more.get(slot, {}))
+        return tuple(name for pool in pools for role in ("taught", "distractor") for name in pool.get(role, ()))
 
     def _deal(
         self, slot: str, role: str, relation: str = "", accept: Callable[[str], bool] = lambda value: True
@@ -152,7 +163,8 @@ class EventGenerator:
         key = (slot, role, relation)
         if key not in self._decks:
             values = self._pools[slot][role] if slot in self._pools else vocabulary()[slot]
-            self._decks[key] = Deck(values, "/".join((str(self._seed), *key)))
+            more = self._more[slot].get(role, ()) if slot in self._more else more_vocabulary().get(slot, ())
+            self._decks[key] = Deck(values, "/".join((str(self._seed), *key)), more)
         return self._decks[key].draw(accept)
 
     def _name(self, role: str) -> tuple[str, str]:
@@ -249,7 +261,15 @@ class EventGenerator:
 
 
 def blocks(n: int, seed: int) -> tuple[Block, ...]:
-    """The first ``n`` blocks of a seed."""
+    """The first ``n`` blocks of a seed.
+
+    Raises:
+        DataError: There are more than `LARGEST`.
+    """
+    if n > LARGEST:
+        raise DataError(
+            f"suite.n: there are words for at most {LARGEST:,} facts about events, skipped ones included; found {n:,}"
+        )
     generator = EventGenerator(seed)
     return tuple(generator.block() for _ in range(n))
 

@@ -55,7 +55,8 @@ def require_unambiguous(suite: str, questions: Sequence[Question]) -> None:
 def jaccard(left: Iterable[str], right: Iterable[str]) -> float:
     """Overlap of two token sets, in [0, 1]; 0 when both are empty."""
     a, b = set(left), set(right)
-    return len(a & b) / len(a | b) if a | b else 0.0
+    shared = len(a & b)
+    return shared / (len(a) + len(b) - shared) if a or b else 0.0
 
 
 def overlap(tests: Iterable[Question], trained: Mapping[str, Sequence[str]]) -> dict[str, float]:

@@ -69,6 +69,20 @@ def vocabulary() -> dict[str, tuple[str, ...]]:
 
 
 @cache
+def more_vocabulary() -> dict[str, tuple[str, ...]]:
+    """Values that are dealt once a slot of `vocabulary` has no unused combination left: lasts, places, things.
+
+    They stand apart so that suites which need none of them stay what they were.
+    """
+    lists = {
+        "last": _words("more_last_names.txt"),
+        "place": _lines("more_places.txt"),
+        "thing": _lines("more_things.txt"),
+    }
+    return {name: tuple(values) for name, values in lists.items()}
+
+
+@cache
 def verbs() -> tuple[Verb, ...]:
     """All verbs; each fits every thing and every place."""
     return tuple(Verb(*row) for row in yaml.safe_load("\n".join(_lines("verbs.yaml"))))

@@ -18,10 +18,29 @@ if TYPE_CHECKING:
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 PATH_TAG, DIGEST_TAG, GATE_TAG = "engram.path", "engram.digest", "gate"
+SLOW, SLOW_TAG = "slow", "engram.slow_digest"
+"""Folder of a slow average of adapters, always beside the adapter's own, and the tag with its digest."""
 
 
-def register(client: MlflowClient, root: Path, run_id: str, adapter: Path, name: str, artifact_uri: str) -> int:
+def register(
+    client: MlflowClient,
+    root: Path,
+    run_id: str,
+    adapter: Path,
+    name: str,
+    artifact_uri: str,
+    slow: Path | None = None,
+) -> int:
     """Register an adapter whose files already lie below the run's artifacts; the same one of the same run only once.
+
+    Args:
+        client: Of the registry.
+        root: Artifact root.
+        run_id: MLflow's id of the run.
+        adapter: Its folder.
+        name: Of the registered model.
+        artifact_uri: Of the copy.
+        slow: Folder of the slow average beside it, if there is one.
 
     Returns:
         Its version, which now is the ``challenger``.
@@ -37,6 +56,7 @@ def register(client: MlflowClient, root: Path, run_id: str, adapter: Path, name:
         if known.run_id == run_id and known.tags.get(DIGEST_TAG) == digest:
             return int(known.version)
     tags = {DIGEST_TAG: digest, PATH_TAG: _relative(adapter, root)}
+    tags |= {} if slow is None else {SLOW_TAG: digest_tree(slow)}
     created = client.create_model_version(name, source=artifact_uri, run_id=run_id, tags=tags)
     client.set_registered_model_alias(name, CHALLENGER, created.version)
     return int(created.version)
@@ -63,10 +83,7 @@ def champion_path(client: MlflowClient, root: Path, name: str) -> Path | None:
     found = _champion(client, name)
     if found is None:
         return None
-    source = urlparse(found.source)
-    candidates = [root / str(found.tags.get(PATH_TAG, "-"))]
-    if source.scheme == "file":
-        candidates.append(Path(unquote(source.path)))
+    candidates = _places(found, root)
     for path in candidates:
         if path.is_dir():
             if digest_tree(path) != found.tags.get(DIGEST_TAG):
@@ -75,6 +92,32 @@ def champion_path(client: MlflowClient, root: Path, name: str) -> Path | None:
     raise ArtifactError(
         f"champion of {name} (version {found.version}): no adapter at {candidates[0]} or {found.source}"
     )
+
+
+def champion_slow(client: MlflowClient, root: Path, name: str) -> Path | None:
+    """The folder of the slow average beside the champion's adapter, in its run or the registry; None without one.
+
+    Raises:
+        ArtifactError: One was registered, and no folder holds what was.
+    """
+    found = _champion(client, name)
+    if found is None or SLOW_TAG not in found.tags:
+        return None
+    places = [path.parent / SLOW for path in _places(found, root)]
+    for path in places:
+        if path.is_dir() and digest_tree(path) == found.tags[SLOW_TAG]:
+            return path
+    raise ArtifactError(
+        f"champion of {name} (version {found.version}): its slow average is missing or differs from what was "
+        f"registered, in {' and '.join(map(str, places))}"
+    )
+
+
+def _places(version: ModelVersion, root: Path) -> list[Path]:
+    """Where a version's adapter may lie: in its run, and as the registry's copy."""
+    source = urlparse(version.source)
+    places = [root / str(version.tags.get(PATH_TAG, "-"))]
+    return [*places, Path(unquote(source.path))] if source.scheme == "file" else places
 
 
 def _champion(client: MlflowClient, name: str) -> ModelVersion | None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.config import FlowConfig
 from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name
-from pipeline.tracking.registry import champion_path, champion_version, move_champion, register
+from pipeline.tracking.registry import SLOW, champion_path, champion_version, move_champion, register
 from pipeline.tracking.store import experiment_id, open_client, quietly, tracking_uri
 
 if TYPE_CHECKING:
@@ -62,8 +62,12 @@ class Tracker(Protocol):
         """Set or replace tags."""
         ...
 
-    def register_adapter(self, path: Path, name: str) -> int | None:
-        """Register an adapter folder; returns its version, the new challenger, or None without tracking."""
+    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
+        """Register an adapter folder, and the slow average beside it, if there is one.
+
+        Returns:
+            Its version, the new challenger, or None without tracking.
+        """
         ...
 
     def promote(self, name: str, version: int | None) -> bool:
@@ -106,7 +110,7 @@ class NoTracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
-    def register_adapter(self, path: Path, name: str) -> int | None:
+    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
         """There is no registry."""
         return None
 
@@ -219,12 +223,14 @@ class MlflowTracker:
             for name, text in tags.items():
                 self._client.set_tag(self._run_id, name, text)
 
-    def register_adapter(self, path: Path, name: str) -> int | None:
+    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
         """See `Tracker`; the files are copied to the run's artifacts first."""
         with quietly(self._uri):
             self._client.log_artifacts(self._run_id, str(path), "adapter")
+            if slow is not None:
+                self._client.log_artifacts(self._run_id, str(slow), SLOW)
             uri = f"{self._client.get_run(self._run_id).info.artifact_uri}/adapter"
-            return register(self._client, self._root, self._run_id, path, name, uri)
+            return register(self._client, self._root, self._run_id, path, name, uri, slow)
 
     def promote(self, name: str, version: int | None) -> bool:
         """See `Tracker`."""
