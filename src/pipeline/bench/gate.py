@@ -64,7 +64,7 @@ def compare(
 
     Args:
         day: Messages in their order.
-        nats: Surprise of each, shape (n,), nats per token.
+        nats: Surprise of each, shape (n,), nats per word.
         encoder: Of the store's keys.
         config: Gate and store.
     """

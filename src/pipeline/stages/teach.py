@@ -194,10 +194,10 @@ def model_surprise(config: ModelConfig) -> Surprise:
 
     def surprise(texts: Sequence[str]) -> NDArray[np.float64]:
         from pipeline.language.models import load_for_evaluation
-        from pipeline.language.surprise import token_surprise
+        from pipeline.language.surprise import word_surprise
 
         return np.asarray(
-            token_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR),
+            word_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR),
             dtype=np.float64,
         )
 
