@@ -114,8 +114,19 @@ class GateConfig(Section):
     )
     surprise_scale: float = Field(0.1, gt=0, description="width of the logistic squashing of surprise, nats per word")
     enforce: bool = Field(False, description="refuse what fails the gate; false records the verdict and keeps the row")
+    random: bool = Field(
+        False, description="a control of experiments: with enforce, keep as many as the gate would, drawn at random"
+    )
     spatial: SpatialGateConfig = Field(SpatialGateConfig(), description="the gate of walks")
     relational: RelationalGateConfig = Field(RelationalGateConfig(), description="the gate of relations")
+
+    @model_validator(mode="after")
+    def _random_refuses(self) -> Self:
+        if self.random and not self.enforce:
+            raise ValueError(
+                "random: a gate that refuses nothing cannot choose at random; set gate.enforce=true as well"
+            )
+        return self
 
 
 class StoreConfig(Section):

@@ -264,6 +264,7 @@ class Report(RunReport):
     sanity: Sanity | None = None
     takeover: Share | None = None
     hallucination: Hallucination | None = None
+    pinned_and_rewarded: dict[str, UsableFigure] | None = None  # held out: either, pinned, rewarded
     drift: Drift | None = None
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
@@ -288,8 +289,9 @@ class Report(RunReport):
         for name in ("hallucination", "relational", "long_answers", "forget"):
             if name in plain:
                 plain[name] = present(plain[name])
-        if "usable" in plain:
-            plain["usable"] = {use: present(figure) for use, figure in present(plain["usable"]).items()}
+        for name in ("usable", "pinned_and_rewarded"):
+            if name in plain:
+                plain[name] = {part: present(figure) for part, figure in present(plain[name]).items()}
         if "spatial" in plain:
             pairs = {kind: present(figures) for kind, figures in plain["spatial"]["unseen_pairs"].items()}
             plain["spatial"] = present(plain["spatial"] | {"unseen_pairs": pairs})

@@ -63,7 +63,8 @@ class GateDecision:
         pin: Pin part before weighting, 0 or 1.
         score: The weighted sum S.
         accepted: Whether S exceeds the threshold.
-        reason: ``novel``, ``rewarded``, ``pinned``; or ``duplicate``, ``predictable``, ``weak``.
+        reason: ``novel``, ``rewarded``, ``pinned``; or ``duplicate``, ``predictable``, ``weak``; or ``random`` of one
+            that draws.
         nearest: Id of the most similar episode kept before; empty when there is none.
         kind: The store whose gate it was; parts of the score that its gate does not weigh are 0.
         parts: JSON of what else its gate weighed, by name; empty where the fields above are all.
