@@ -8,8 +8,8 @@ else nothing could pass.
 engram bench gate
 engram bench gate --set seed=7 --set gate.threshold=0.7
 
-Whether a sleep over what the gate kept learns more than one over as many random messages takes nights, and is no part
-of this.
+Whether a sleep over what the gate kept learns more than one over as many random messages takes nights: that is
+``engram sweep gate``.
 """
 
 from __future__ import annotations
