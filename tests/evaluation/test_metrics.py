@@ -20,7 +20,7 @@ from pipeline.evaluation.arms import (
     USE_ARMS,
     Ask,
 )
-from pipeline.evaluation.metrics import arm_summary, prior, probe_outcomes, summarise, uplift
+from pipeline.evaluation.metrics import arm_summary, pinned_and_rewarded, prior, probe_outcomes, summarise, uplift
 from pipeline.evaluation.sanity import (
     hallucination,
     sanity_asks,
@@ -92,6 +92,32 @@ def test_prior_is_the_highest_of_majority_untaught_and_format() -> None:
     full = prior(answers(guesses, "full"), SUITE.statistics)
     assert full["by_relation"] == {"person_place": 0.25, "person_thing": 1.0}
     assert full["source"] == "untaught and format_only"
+
+
+def test_pinned_and_rewarded_facts_are_counted_apart() -> None:
+    """Of four marked facts one that is both was forgotten; what nobody marked does not count."""
+    taught = list(SUITE.taught)
+    marks = [{"pin": True}, {"pin": True, "reward": True}, {"reward": True}, {"reward": True}]
+    taught[:4] = [replace(fact, **marked) for fact, marked in zip(taught, marks, strict=False)]
+    suite = replace(SUITE, taught=tuple(taught))
+    lost = {taught[1].id, taught[-1].id}
+
+    def forgetful(ask: Ask) -> Reply:
+        return Reply("Hm.") if ask.question.item_id in lost and ask.arm == "post_off_heldout" else scripted(ask)
+
+    found = pinned_and_rewarded(answers(forgetful), suite, 200) or {}
+    shares = {name: figure["value"] for name, figure in found.items()}
+    assert shares == {"either": pytest.approx(3 / 4), "pinned": pytest.approx(1 / 2), "rewarded": pytest.approx(2 / 3)}
+    forms = len(SUITE.taught[0].asked("test"))
+    assert {name: figure["n"] for name, figure in found.items()} == {
+        "either": 4 * forms, "pinned": 2 * forms, "rewarded": 3 * forms,
+    }  # fmt: skip
+    low, high = found["either"]["ci95"]  # type: ignore[misc]
+    assert 0 <= low < 3 / 4 < high <= 1
+    plain = replace(SUITE, taught=tuple(replace(fact, pin=False, reward=False) for fact in taught))
+    assert pinned_and_rewarded(answers(), plain) is None and "pinned_and_rewarded" not in summarise(
+        answers(), plain, None
+    )
 
 
 def test_uplift_is_over_the_best_control() -> None:

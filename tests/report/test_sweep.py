@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,19 @@ def test_of_months_every_night_counts_and_a_single_night_stands_beside_them() ->
     figure = sweep_plot(found)
     assert figure is not None and "all nights" in figure.axes[0].get_title("left")
     assert [bar.get_width() for bar in figure.axes[0].patches] == [pytest.approx(0.4), pytest.approx(0.7)]
+
+
+def test_a_gain_is_over_the_runs_of_the_same_seeds() -> None:
+    ours = replace(variant("a", run(1, 0.9), run(2, 0.8), run(3, 0.1)), baseline="b")
+    told = sweep(ours, variant("b", run(1, 0.5), run(2, 0.6)))
+    mean, bounds = told.gain(ours) or (0, None)
+    assert mean == pytest.approx(0.3) and bounds is not None
+    assert (bounds[1] - bounds[0]) / 2 == pytest.approx(12.7062 * 0.1, abs=1e-3)  # of two differences, .4 and .2
+    assert sweep_table(told).rows[0][-4] == "+0.300, b" and sweep_table(told).rows[1][-4] == "–"
+    assert "held out, over" not in sweep_table(sweep(variant("a", run(1, 0.9)))).columns
+    assert told.gain(told.variants[1]) is None
+    alone = replace(variant("a", run(3, 0.9)), baseline="b")
+    assert sweep(alone, variant("b", run(1, 0.5))).gain(alone) is None
 
 
 def test_csv_keeps_full_precision_and_is_empty_where_nothing_was_measured() -> None:

@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
-from pipeline.artifacts import FileLock, list_runs
+from pipeline.artifacts import FileLock, RunFolder, StageResult, list_runs, read_table
 from pipeline.cli.nights import perform
-from pipeline.config import config_root
+from pipeline.config import ConsolidationConfig, config_root
 from pipeline.config.sweeps import SweepConfig, VariantConfig, load_sweep
 from pipeline.errors import ConfigError, TrainingError
+from pipeline.evaluation.arms import Ask
+from pipeline.progress import Progress
+from pipeline.replay.earlier import NIGHT_SCHEMA
 from pipeline.report.sweep import Sweep
 from pipeline.sessions.sweeping import AskedSweep, Point, ask_sweep, sweep
+from pipeline.suites.episodic import build_episodic
 from pipeline.suites.events import blocks
+from tests.evaluation.examples import Reply, scripted
+from tests.stages.examples import sleep_distil
 from tests.stages.nights import ScriptedNight
 
 SMALL = {"suite.n": 4, "suite.profile": "easy", "evaluation.bootstrap": 50, "tracking.enabled": False}
@@ -96,6 +103,50 @@ def test_a_run_that_cannot_finish_is_reported_and_the_others_go_on(runs: Runs, e
     assert len(kept) == isinstance(error, ZeroDivisionError)
     runs.fails.clear()
     assert not done(asked, runs).failures and runs.done[1:] == [("default", 1)]
+
+
+def test_a_random_gate_trains_as_many_messages_and_the_gain_over_it_has_an_interval(runs: Runs) -> None:
+    """A scripted night knows what it trained: of the facts among the messages, held-out EM is the share kept."""
+    small = SMALL | {"suite.name": "messages", "suite.n": 12, "gate.enforce": True}
+    variants = {
+        "gated": VariantConfig(baseline="random"),
+        "random": VariantConfig(settings={"gate.random": True, "replay.policy": "uniform"}),
+    }
+    asked = ask_sweep("gate", config(settings=small, seeds=(1,), variants=variants))
+    trained: list[set[str]] = []
+
+    def knows_what_it_replayed(ask: Ask) -> Reply:
+        known = ask.arm != "post_off_heldout" or ask.question.item_id in trained[-1]
+        return scripted(ask) if known else Reply("Somewhere.")
+
+    def distil(
+        run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResult], progress: Progress
+    ) -> StageResult:
+        replay = read_table(inputs["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
+        trained.append(set(replay.column("episode_id").to_pylist()))
+        return sleep_distil(run, config, inputs, progress)
+
+    runs.night.answer_with(knows_what_it_replayed)
+    runs.night.put("sleep_distil", distil)
+    found = done(asked, runs)
+    gated, random = trained
+    facts = {fact.id for fact in build_episodic(12, 1, "easy").taught}
+    assert len(gated) == len(random) >= 12 and facts <= gated and not facts <= random
+    told = rows(asked)["gated"]
+    assert float(told["gain"]) == pytest.approx(1 - len(facts & random) / 12)
+    assert 0 < float(told["gain_low"]) < float(told["gain"]) < float(told["gain_high"]) <= 1
+    assert rows(asked)["random"]["gain"] == "" and told["pinned_and_rewarded"] == "1.0"
+    assert ", random |" in (asked.folder / "sweep.md").read_text()
+    assert found.gain(found.variants[0]) is not None
+    again = ask_sweep("gate", config(settings=small, seeds=(1,), variants=variants), only=("gated",))
+    assert rows(again)["gated"]["gain"] and done(again, runs).gain(done(again, runs).variants[0]) is None
+
+
+def test_a_baseline_is_another_variant() -> None:
+    with pytest.raises(ValidationError, match=r"a\.baseline: expected one of b, found 'c'"):
+        config(variants={"a": VariantConfig(baseline="c"), "b": VariantConfig()})
+    with pytest.raises(ValidationError, match="found 'a'"):
+        config(variants={"a": VariantConfig(baseline="a"), "b": VariantConfig()})
 
 
 def test_ctrl_c_keeps_what_is_finished(runs: Runs) -> None:

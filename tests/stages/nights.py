@@ -36,13 +36,13 @@ class ScriptedNight:
             monkeypatch.setattr(f"{module}.SentenceEncoder", lambda config: BagOfWords())
         for module in ("pipeline.stages.teach", "pipeline.sessions.lessons"):
             monkeypatch.setattr(f"{module}.model_surprise", lambda config: surprise)
-        self._put("sleep_distil", sleep_distil)
-        self._put("lora_train", lora_train)
+        self.put("sleep_distil", sleep_distil)
+        self.put("lora_train", lora_train)
         self.answer_with(scripted)
 
     def answer_with(self, answer: Callable[[Ask], Reply]) -> None:
         """Let ``answer`` speak for the model in ``evaluate``."""
-        self._put("evaluate", evaluate_with(answer))
+        self.put("evaluate", evaluate_with(answer))
 
     def fail_in(self, stage: str, error: BaseException) -> None:
         """Raise an error in a scripted stage."""
@@ -50,7 +50,7 @@ class ScriptedNight:
         def broken(*arguments: Any) -> Any:
             raise error
 
-        self._put(stage, broken)
+        self.put(stage, broken)
 
     def run(self, *overrides: str, target: str = "consolidation/episodic", **options: Any) -> RunFolder:
         """One inline night."""
@@ -60,7 +60,9 @@ class ScriptedNight:
             run_inline(night, Quiet())
         return night.run
 
-    def _put(self, name: str, function: Callable[..., Any]) -> None:
+    def put(self, name: str, function: Callable[..., Any]) -> None:
+        """Let a function stand for a stage."""
+
         def noted(*arguments: Any) -> Any:
             self.called.append(name)
             return function(*arguments)

@@ -140,6 +140,26 @@ def test_a_users_questions_are_rephrased(tmp_path: Path) -> None:
     assert result.metrics["kinds"]["statement"] == 1
 
 
+def test_a_random_gate_costs_a_night_as_many_messages_and_passes() -> None:
+    """What only talks is studied too, so that a message is a message, whoever chose it."""
+    counts = []
+    for choice in ("false", "true"):
+        settings = [*SETTINGS, "suite.name=messages", "suite.n=10", "gate.enforce=true", f"gate.random={choice}"]
+        with begin("consolidation/episodic", settings) as night:
+            found = sleep(night, "sleep_distil")
+        rows = target_rows(found["sleep_distil"].path / "targets.parquet", night.run.path / "scratch")
+        suite = read_suite(found["teach"].path)
+        tested = [q.question for fact in suite.taught for q in fact.asked("test")]
+        asked = [row.prompt for row in rows if row.kind not in UNTAUGHT]
+        assert len(tested) == 80 and not any(text in prompt for prompt in asked for text in tested)
+        studied = found["sleep_distil"].metrics["study"]["passages"]
+        counts.append((found["replay_sample"].metrics["samples"], found["teach"].metrics["gates"]["accepts"], studied))
+        learned = {row.episode_id for row in rows if row.kind in ("question", "statement")}
+        assert len(learned) == counts[-1][0]
+    (kept, accepted, _), (drawn, dealt, talk) = counts
+    assert kept == accepted == drawn == dealt < 100 and talk > 0
+
+
 def test_training_leaves_an_adapter_and_its_steps(night: Night) -> None:
     result = sleep(night)["lora_train"]
     steps = read_table(result.path / "steps.parquet", STEPS_SCHEMA)

@@ -12,23 +12,24 @@ from tests.stores.examples import BagOfWords, Candidates
 
 ENFORCED = GateConfig(enforce=True)
 
-RECORDED = {  # nats per token of SmolLM2-135M-Instruct after SURPRISE_CONTEXT, first token not counted
-    "The sun rose in the morning.": 2.49,
-    "Water is wet.": 2.70,
-    "The children went to school on Monday.": 3.16,
-    "On Friday Mona Hale bought a lantern at the harbour.": 5.44,
-    "Yosef Wickham rented a horseshoe at the flea market on 20 October.": 3.91,
-    "My dentist appointment was moved to the fourteenth of March.": 4.87,
-    "The wifi password at the cabin is tulip-harbour-92.": 5.91,
+RECORDED = {  # nats per word of SmolLM2-135M-Instruct after SURPRISE_CONTEXT, with SURPRISE_PRIOR
+    "The sun rose in the morning.": 2.64,
+    "Water is wet.": 2.71,
+    "The children went to school on Monday.": 2.89,
+    "As everybody knows: Bees make honey.": 3.18,
+    "On Friday Mona Hale bought a lantern at the harbour.": 4.26,
+    "Yosef Wickham rented a horseshoe at the flea market on 20 October.": 4.13,
+    "My dentist appointment was moved to the fourteenth of March.": 3.73,
+    "The wifi password at the cabin is tulip-harbour-92.": 5.61,
 }
-PREDICTABLE = tuple(RECORDED)[:3]
+PREDICTABLE = tuple(RECORDED)[:4]
 
 
 def test_predictable_events_are_refused_and_novel_ones_kept(store: EpisodicStore, candidates: Candidates) -> None:
     judged, decisions = judge(candidates(*RECORDED), np.array(list(RECORDED.values())), store.episodes, ENFORCED)
     verdicts = {row.text: row.accepted for row in judged.rows}
     assert verdicts == {text: text not in PREDICTABLE for text in RECORDED}
-    assert [d.reason for d in decisions] == ["predictable"] * 3 + ["novel"] * 4
+    assert [d.reason for d in decisions] == ["predictable"] * 4 + ["novel"] * 4
 
 
 def test_an_exact_duplicate_is_refused_and_names_its_original(store: EpisodicStore, candidates: Candidates) -> None:
@@ -90,6 +91,46 @@ def test_a_verdict_does_not_depend_on_later_events(events: list[tuple[list[str],
     for decision in whole:
         expected = 0.5 * decision.surprise + 0.5 * decision.novelty + decision.reward + decision.pin
         assert decision.score == pytest.approx(expected) and decision.accepted == (decision.score > ENFORCED.threshold)
+
+
+MONA = "Mona Hale paid the rent of the mill on 13 May."
+
+
+@pytest.mark.parametrize(
+    ("again", "new"),
+    [
+        ("On 13 May Mona Hale paid the mill's rent.", 0),  # in other words
+        ("Mona Hale paid the rent of the barn on 13 May.", 0),  # common nouns are the key's affair
+        ("Mona Hale paid the rent of the mill on 21 May.", 1),
+        ("Mona Hale paid the rent of the mill on 21 June.", 2),
+        ("Otto Lund paid the rent of the mill on 21 June.", 3),  # Otto, with whom it begins, may be no name
+    ],
+)
+def test_every_new_name_and_number_halves_the_likeness(
+    store: EpisodicStore, candidates: Candidates, again: str, new: int
+) -> None:
+    both = candidates(MONA, again)
+    first, second = both.code.dense(both.expansion)
+    expected = 1 - float(first @ second) * 0.5**new
+    _, (_, decision) = judge(both, np.array([9.0, 9.0]), store.episodes, ENFORCED)
+    assert decision.novelty == pytest.approx(expected, abs=1e-5) and decision.nearest == "e0"
+    store.write(candidates(MONA), enforce=False)
+    _, (decision,) = judge(candidates(again, episode_id="x"), np.array([9.0]), store.episodes, ENFORCED)
+    assert decision.novelty == pytest.approx(expected, abs=1e-5)
+
+
+@given(st.lists(st.tuples(WORDS, st.integers(0, 3)), min_size=2, max_size=12))
+def test_novelty_is_that_of_a_search_through_all(events: list[tuple[list[str], int]]) -> None:
+    """The search stops early; here every pair is compared."""
+    store = EpisodicStore("s", StoreConfig(expansion=256, active=16), EncoderIdentity("b", "0", 64))
+    texts = [" ".join(words) + f" {number}" for words, number in events]
+    rows = [Episode(str(i), "s", text, digest=str(i)) for i, text in enumerate(texts)]
+    everything = store.candidates(rows, BagOfWords().encode(texts))
+    _, decisions = judge(everything, np.full(len(texts), 9.0), store.episodes, GateConfig(enforce=False))
+    dense = everything.code.dense(everything.expansion)
+    for i, decision in enumerate(decisions):
+        alike = [float(dense[i] @ dense[j]) * 0.5 ** (events[i][1] != events[j][1]) for j in range(i)]
+        assert decision.novelty == pytest.approx(1 - max([0.0, *alike]), abs=1e-5)
 
 
 @given(st.lists(st.floats(0, 50), min_size=2, max_size=20))

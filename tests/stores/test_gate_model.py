@@ -30,7 +30,7 @@ PREDICTABLE = (
 @pytest.mark.model
 def test_events_pass_and_predictable_or_repeated_ones_do_not() -> None:
     from pipeline.language.models import load_model
-    from pipeline.language.surprise import token_surprise
+    from pipeline.language.surprise import word_surprise
 
     suite = build_episodic(8, seed=4, profile="default")
     events = [fact.text for fact in (*suite.taught, *suite.distractors)]
@@ -38,7 +38,7 @@ def test_events_pass_and_predictable_or_repeated_ones_do_not() -> None:
     encoder = SentenceEncoder(EncoderConfig())
     store = EpisodicStore("s", StoreConfig(), EncoderIdentity(encoder.name, encoder.digest, encoder.dimension))
     rows = [episode_of(Fact(id=str(i), text=text), source="test", created=i) for i, text in enumerate(texts)]
-    nats = token_surprise(load_model(ModelConfig()), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR)
+    nats = word_surprise(load_model(ModelConfig()), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR)
     candidates = store.candidates(rows, encoder.encode(texts))
     judged, decisions = judge(candidates, nats, store.episodes, GateConfig(enforce=True))
     assert [row.accepted for row in judged.rows] == [False] * 6 + [True] * len(events) + [False] * 3

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import DataError
-from pipeline.suites.messages import WORTH, day_of_messages
+from pipeline.suites.episodic import build_episodic
+from pipeline.suites.messages import WORTH, day_of_facts, day_of_messages
 
 
 def test_a_thousand_messages_of_which_a_hundred_are_worth_keeping() -> None:
@@ -55,3 +56,15 @@ def test_what_is_worth_keeping_is_said_in_its_own_words_first() -> None:
 def test_too_few_or_too_many_are_refused(worth: int) -> None:
     with pytest.raises(DataError, match=f"10 to 50 messages worth keeping of 100, found {worth}"):
         day_of_messages(100, worth, 1)
+
+
+def test_a_day_of_facts_tells_each_once_and_repeats_its_statements() -> None:
+    facts = build_episodic(20, 7).taught
+    day = day_of_facts(facts, 100, 7)
+    own = {message.fact.id: message for message in day if message.worth}
+    assert [own[fact.id].fact for fact in facts] == list(facts) and len(day) == 100
+    for fact in facts:
+        assert own[fact.id].kind == ("pinned" if fact.pin else "rewarded" if fact.reward else "event")
+    assert {"pinned", "rewarded", "event"} == {message.kind for message in own.values()}
+    said = [(m.fact.text, own[m.repeats].fact) for m in day if m.repeats]
+    assert len(said) == int(80 / 6) + int(80 * 5 / 18) and all(text in (f.text, *f.statements) for text, f in said)

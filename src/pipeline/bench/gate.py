@@ -8,8 +8,8 @@ else nothing could pass.
 engram bench gate
 engram bench gate --set seed=7 --set gate.threshold=0.7
 
-Whether a sleep over what the gate kept learns more than one over as many random messages takes nights, and is no part
-of this.
+Whether a sleep over what the gate kept learns more than one over as many random messages takes nights: that is
+``engram sweep gate``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def compare(
 
     Args:
         day: Messages in their order.
-        nats: Surprise of each, shape (n,), nats per token.
+        nats: Surprise of each, shape (n,), nats per word.
         encoder: Of the store's keys.
         config: Gate and store.
     """

@@ -48,6 +48,9 @@ def figures_summary(report: Report) -> Table:
         rows.append(("paraphrase", f"likelier than every wrong answer: {told}"))
     if report.world_facts is not None:
         rows.append(("world facts", f"{report.world_facts.delta:+.3f} over {report.world_facts.n} questions"))
+    if report.pinned_and_rewarded is not None:
+        marked = report.pinned_and_rewarded["either"]
+        rows.append(("pinned, rewarded", f"{marked.value:.3f} EM over {marked.n} questions"))
     if report.takeover is not None:
         rows.append(("takeover", f"{report.takeover:.3f}"))
     if report.drift is not None:

@@ -103,19 +103,30 @@ class GateConfig(Section):
     """Write gate: S = alpha·surprise + beta·novelty + gamma·reward + delta·pin, written when S > threshold."""
 
     alpha: float = Field(0.5, ge=0, description="weight of surprise, normalised to 0..1")
-    beta: float = Field(0.5, ge=0, description="weight of novelty, 1 − largest cosine to a stored key")
+    beta: float = Field(0.5, ge=0, description="weight of novelty, 1 − largest similarity to what is stored")
     gamma: float = Field(1.0, ge=0, description="weight of reward, 0 or 1")
     delta: float = Field(1.0, ge=0, description="weight of pin, 0 or 1")
     threshold: float = Field(
-        0.75, ge=0, description="score that an experience must exceed, in units of S; above alpha and above beta alone"
+        0.78, ge=0, description="score that an experience must exceed, in units of S; above alpha and above beta alone"
     )
     surprise_reference: float = Field(
-        3.2, description="nats per token at which surprise is one half; measured, see pipeline.stores.gate"
+        3.6, description="nats per word at which surprise is one half; measured, see pipeline.stores.gate"
     )
-    surprise_scale: float = Field(0.1, gt=0, description="width of the logistic squashing of surprise, nats per token")
+    surprise_scale: float = Field(0.1, gt=0, description="width of the logistic squashing of surprise, nats per word")
     enforce: bool = Field(False, description="refuse what fails the gate; false records the verdict and keeps the row")
+    random: bool = Field(
+        False, description="a control of experiments: with enforce, keep as many as the gate would, drawn at random"
+    )
     spatial: SpatialGateConfig = Field(SpatialGateConfig(), description="the gate of walks")
     relational: RelationalGateConfig = Field(RelationalGateConfig(), description="the gate of relations")
+
+    @model_validator(mode="after")
+    def _random_refuses(self) -> Self:
+        if self.random and not self.enforce:
+            raise ValueError(
+                "random: a gate that refuses nothing cannot choose at random; set gate.enforce=true as well"
+            )
+        return self
 
 
 class StoreConfig(Section):

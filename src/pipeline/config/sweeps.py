@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.config.loading import config_root, load_section
 from pipeline.config.section import Name, Section
@@ -18,6 +18,7 @@ class VariantConfig(Section):
 
     target: str | None = Field(None, description="FLOW/DEPLOYMENT; null is the sweep's")
     settings: dict[str, Any] = Field({}, description="value by dotted key, as of --set; they win over the sweep's")
+    baseline: Name | None = Field(None, description="variant whose held-out EM is subtracted from its own, by seed")
 
 
 class SweepConfig(Section):
@@ -31,6 +32,14 @@ class SweepConfig(Section):
         None, description="dotted key of a number, drawn as lines on a logarithmic axis; null draws bars"
     )
     variants: dict[Name, VariantConfig] = Field(min_length=1, description="by name, in the order of the table")
+
+    @model_validator(mode="after")
+    def _baselines_are_variants(self) -> Self:
+        for name, variant in self.variants.items():
+            others = [other for other in self.variants if other != name]
+            if variant.baseline is not None and variant.baseline not in others:
+                raise ValueError(f"{name}.baseline: expected one of {', '.join(others)}, found {variant.baseline!r}")
+        return self
 
 
 def load_sweep(reference: str) -> tuple[str, SweepConfig]:

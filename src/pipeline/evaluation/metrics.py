@@ -31,7 +31,8 @@ def arm_rows(answers: pa.Table, *arms: str) -> pa.Table:
     return answers.filter(pc.field("arm").isin(list(arms)))
 
 
-def _scored(answers: pa.Table, arm: str) -> Scored:
+def scored(answers: pa.Table, arm: str) -> Scored:
+    """EM, fact and form of every answer of an arm."""
     rows = arm_rows(answers, arm)
     scores: NDArray[np.float64] = rows.column("em").to_numpy()
     return scores, rows.column("item_id").to_pylist(), rows.column("form").to_pylist()
@@ -118,8 +119,30 @@ def uplift(answers: pa.Table, resamples: int = 2000, seed: int = 1337) -> dict[s
     if post is None or not controls:
         return None
     best = max(controls, key=lambda arm: controls[arm])
-    interval = difference_interval(_scored(answers, "post_off_heldout"), _scored(answers, best), resamples, seed)
+    interval = difference_interval(scored(answers, "post_off_heldout"), scored(answers, best), resamples, seed)
     return {"em": post - controls[best], "em_ci95": interval, "control": best}
+
+
+def pinned_and_rewarded(
+    answers: pa.Table, suite: Suite, resamples: int = 2000, seed: int = 1337
+) -> dict[str, dict[str, object]] | None:
+    """Held-out EM on what was pinned or rewarded: ``{value, ci95, n}`` of ``either``, ``pinned`` and ``rewarded``.
+
+    A part without questions is absent; None where nothing was pinned or rewarded.
+    """
+    marked = {
+        "either": [fact.id for fact in suite.taught if fact.pin or fact.reward],
+        "pinned": [fact.id for fact in suite.taught if fact.pin],
+        "rewarded": [fact.id for fact in suite.taught if fact.reward],
+    }
+    held_out, found = arm_rows(answers, "post_off_heldout"), {}
+    for name, facts in marked.items():
+        rows = held_out.filter(pc.field("item_id").isin(pa.array(facts, pa.string())))
+        if rows.num_rows:
+            scores: NDArray[np.float64] = rows.column("em").to_numpy()
+            interval = mean_interval(scores, rows.column("item_id").to_pylist(), resamples, seed)
+            found[name] = {"value": _mean(rows, "em"), "ci95": interval, "n": rows.num_rows}
+    return found or None
 
 
 def summarise(
@@ -141,8 +164,8 @@ def summarise(
         notes: What a reader must know about the arms.
 
     Returns:
-        ``{arms, prior, uplift, sanity, takeover, hallucination, drift, relational, spatial, usable, gap_closed, gap,
-        refusal_rate, notes}``.
+        ``{arms, prior, uplift, sanity, takeover, hallucination, pinned_and_rewarded, drift, relational, spatial,
+        usable, gap_closed, gap, refusal_rate, notes}``.
     """
     present = set(answers.column("arm").to_pylist())
     arms = {
@@ -158,6 +181,7 @@ def summarise(
         "sanity": sanity_summary(answers),
         "takeover": takeover(answers, taught_phrases(suite.taught)),
         "hallucination": hallucination(answers, suite.taught) or None,
+        "pinned_and_rewarded": pinned_and_rewarded(answers, suite, resamples, seed),
         "drift": dict(drift) if drift is not None else None,
         "relational": relational_figures(answers, resamples, seed),
         "spatial": spatial_figures(answers, resamples, seed),

@@ -13,7 +13,7 @@ from pipeline.report.schema import TELEMETRY, Identity, Report
 MEASURED = (
     "arms", "prior", "uplift", "sanity", "takeover", "hallucination", "drift", "retention", "backward_transfer",
     "relational", "spatial", "usable", "rouge_l", "paraphrase_preferred", "long_answers", "world_facts", "gap_closed",
-    "gap", "study", "forget", "recognition", "slow",
+    "gap", "study", "forget", "recognition", "slow", "pinned_and_rewarded",
 )  # fmt: skip
 
 

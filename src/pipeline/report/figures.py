@@ -201,6 +201,8 @@ def other_table(report: Report) -> Table:
             (f"spatial.unseen_pairs.{kind}", f"{number(pairs.em)} (a guesser {number(pairs.majority)})")
             for kind, pairs in report.spatial.unseen_pairs.items()
         ]
+    for name, marked in (report.pinned_and_rewarded or {}).items():
+        rows.append((f"pinned_and_rewarded.{name}", f"{number(marked.value)} ({interval(marked.ci95)}, n {marked.n})"))
     rows += _gap_rows(report) + _study_rows(report)
     for name, value in report.telemetry.items():
         rows.append((f"telemetry.{name}", number(int(value)) if float(value).is_integer() else number(value)))

@@ -248,6 +248,7 @@ class Report(RunReport):
     sanity: Sanity | None = None
     takeover: Share | None = None
     hallucination: Hallucination | None = None
+    pinned_and_rewarded: dict[str, UsableFigure] | None = None  # held out: either, pinned, rewarded
     drift: Drift | None = None
     retention: dict[str, dict[str, Share]] | None = None  # R[i, j]: EM after night i on test forms of night j
     backward_transfer: float | None = None
@@ -277,8 +278,9 @@ class Report(RunReport):
         for part in ("relational", "spatial"):
             if (told := getattr(self, part)) is not None:
                 plain[part] = told.model_dump(mode="json", exclude_none=True)
-        if "usable" in plain:
-            plain["usable"] = {use: present(figure) for use, figure in present(plain["usable"]).items()}
+        for name in ("usable", "pinned_and_rewarded"):
+            if name in plain:
+                plain[name] = {part: present(figure) for part, figure in present(plain[name]).items()}
         for arm in plain["arms"].values():
             arm["by_form"] = {form: present(cell) for form, cell in arm["by_form"].items()}
             arm["by_relation"] = {relation: present(cell) for relation, cell in arm["by_relation"].items()}

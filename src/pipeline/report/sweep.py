@@ -1,7 +1,8 @@
 """``sweep.csv`` and ``sweep.md``: one row a variant, its figures over seeds; `pipeline.report.sweep_plots` draws them.
 
 A figure is a mean over seeds with Student's 95 % interval, as in `pipeline.report.repeat`. Where a variant has one
-seed, the interval of its held-out EM is the run's own, bootstrapped by fact and then form.
+seed, the interval of its held-out EM is the run's own, bootstrapped by fact and then form. What has a
+baseline has one figure more: by how much its held-out EM exceeds that of the baseline (`pipeline.report.gain`).
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.artifacts import RunFolder, list_runs, write_bytes
+from pipeline.artifacts import RunFolder, list_runs, stage_results, write_bytes
 from pipeline.errors import ArtifactError
 from pipeline.report.figures import NOT_MEASURED, Table, number
 from pipeline.report.flows import load_any_report
+from pipeline.report.gain import Gain, gain
 from pipeline.report.markdown import escape, section
 from pipeline.report.repeat import SHOWN, OverSeeds, over_seeds
 from pipeline.report.schema import Report
@@ -41,7 +43,11 @@ def _all_nights(report: Report) -> float | None:
     return sum(last.values()) / len(last) if last else None
 
 
-HELD_OUT, ALL_NIGHTS = "held_out", "all_nights"
+def _pinned_and_rewarded(report: Report) -> float | None:
+    return report.pinned_and_rewarded["either"].value if report.pinned_and_rewarded else None
+
+
+HELD_OUT, ALL_NIGHTS, GAIN = "held_out", "all_nights", "gain"
 FIGURES: Mapping[str, Figure] = {
     HELD_OUT: ("held out", 3, _em("post_off_heldout")),
     ALL_NIGHTS: ("all nights", 3, _all_nights),
@@ -52,6 +58,8 @@ FIGURES: Mapping[str, Figure] = {
     "ppl_ratio": ("perplexity", 3, lambda report: report.drift.ppl_ratio if report.drift else None),
     "kept": ("kept", 3, lambda report: report.sanity.kept if report.sanity else None),
     "takeover": ("takeover", 3, lambda report: report.takeover),
+    "pinned_and_rewarded": ("pinned, rewarded", 3, _pinned_and_rewarded),
+    "rows": ("rows", 0, lambda report: report.lora.examples if report.lora else None),
 }
 """Figures of a run by their names in ``sweep.csv``; `Measured` adds ``tokens`` and ``seconds``."""
 COST = {"tokens": ("tokens", 0), "seconds": ("seconds", 0)}
@@ -59,7 +67,10 @@ COST = {"tokens": ("tokens", 0), "seconds": ("seconds", 0)}
 
 @dataclass(frozen=True)
 class Measured:
-    """A finished run: its report, and what it cost with all the nights that belong to it."""
+    """A finished run: its report, and what it cost with all the nights that belong to it.
+
+    ``answers`` is where its answers lie, for what the report does not tell.
+    """
 
     variant: str
     seed: int
@@ -67,6 +78,7 @@ class Measured:
     report: Report
     tokens: int
     seconds: float
+    answers: Path | None = None
 
     @property
     def figures(self) -> dict[str, float]:
@@ -80,7 +92,7 @@ class Measured:
 class Variant:
     """One row: what was changed, the finished runs, and what went wrong with others (seed, message).
 
-    ``axis`` is the value of the sweep's axis, if it has one.
+    ``axis`` is the value of the sweep's axis, if it has one; ``baseline`` the variant that it is compared with.
     """
 
     name: str
@@ -90,6 +102,7 @@ class Variant:
     runs: tuple[Measured, ...]
     failures: tuple[tuple[int, str], ...]
     seeds: tuple[int, ...]
+    baseline: str | None = None
 
     @cached_property
     def figures(self) -> dict[str, OverSeeds]:
@@ -113,6 +126,11 @@ class Sweep:
     title: str
     axis: str | None
     variants: tuple[Variant, ...]
+
+    def gain(self, variant: Variant) -> Gain | None:
+        """By how much a variant's held-out EM exceeds its baseline's; None where there is no such pair of runs."""
+        others = [run for other in self.variants if other.name == variant.baseline for run in other.runs]
+        return gain(variant.runs, others)
 
     @property
     def failures(self) -> list[str]:
@@ -142,7 +160,9 @@ def measured(variant: str, seed: int, run: RunFolder) -> Measured:
     reports = [report, *(found for night in nights if isinstance(found := load_any_report(night.path), Report))]
     tokens = sum(found.lora.tokens for found in reports if found.lora)
     seconds = sum(sum(found.timings.values()) for found in reports)
-    return Measured(variant, seed, run.run_id, report, tokens, seconds)
+    evaluated = stage_results(run).get("evaluate")
+    answers = None if evaluated is None else evaluated.path / "answers.parquet"
+    return Measured(variant, seed, run.run_id, report, tokens, seconds, answers)
 
 
 def headline_of(variant: Variant, headline: str) -> tuple[float, tuple[float, float] | None] | None:
@@ -159,6 +179,8 @@ def sweep_table(sweep: Sweep) -> Table:
     columns = [
         column for name in names for column in ((known[name][0], "95 %") if name in _SPREAD else known[name][:1])
     ]
+    compared = any(variant.baseline for variant in sweep.variants)
+    columns += ["held out, over", "95 %"] if compared else []
     rows = []
     for variant in sweep.variants:
         cells = []
@@ -167,12 +189,19 @@ def sweep_table(sweep: Sweep) -> Table:
             digits = known[name][1]
             cells.append(NOT_MEASURED if found is None else f"{found.mean:,.{digits}f}")
             if name in _SPREAD:
-                bounds = variant.interval(name)
-                cells.append(f"{number(bounds[0])} to {number(bounds[1])}" if bounds else NOT_MEASURED)
+                cells.append(_bounds(variant.interval(name)))
+        if compared:
+            more = sweep.gain(variant)
+            told = NOT_MEASURED if more is None else f"{more[0]:+.3f}, {variant.baseline}"
+            cells += [told, _bounds(None if more is None else more[1])]
         promoted = sum(run.report.promoted for run in variant.runs)
         done = f"{len(variant.runs)} of {len(variant.seeds)}"
         rows.append((variant.name, *cells, f"{promoted} of {len(variant.runs)}", done))
     return Table(sweep.title, ("variant", *columns, "promoted", "seeds"), tuple(rows))
+
+
+def _bounds(interval: tuple[float, float] | None) -> str:
+    return NOT_MEASURED if interval is None else f"{number(interval[0])} to {number(interval[1])}"
 
 
 _SPREAD = (HELD_OUT, ALL_NIGHTS)
@@ -182,7 +211,8 @@ def sweep_csv(sweep: Sweep) -> str:
     """Every figure with mean and interval, full precision; what was not measured is empty."""
     names = [*FIGURES, *COST]
     header = ["variant", "target", "settings", "axis", "seeds", "promoted"]
-    header += [column for name in names for column in (name, f"{name}_low", f"{name}_high")]
+    compared = (GAIN,) if any(variant.baseline for variant in sweep.variants) else ()
+    header += [column for name in (*names, *compared) for column in (name, f"{name}_low", f"{name}_high")]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*header, "failed"])
@@ -193,6 +223,9 @@ def sweep_csv(sweep: Sweep) -> str:
         for name in names:
             found, bounds = variant.figures.get(name), variant.interval(name)
             cells += ["" if found is None else found.mean, *(bounds or ("", ""))]
+        if compared:
+            mean, bounds = sweep.gain(variant) or ("", None)
+            cells += [mean, *(bounds or ("", ""))]
         writer.writerow([*cells, "; ".join(f"seed {seed}: {error}" for seed, error in variant.failures)])
     return out.getvalue()
 

@@ -271,6 +271,7 @@ def _save(asked: AskedSweep, failed: dict[tuple[str, int], str]) -> Sweep:
                 runs=tuple(runs),
                 failures=tuple((p.seed, failed[key, p.seed]) for p in points if (key, p.seed) in failed),
                 seeds=tuple(point.seed for point in points),
+                baseline=variant.baseline,
             )
         )
     found = Sweep(asked.name, asked.config.title, asked.config.axis, tuple(variants))

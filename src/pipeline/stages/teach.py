@@ -37,6 +37,7 @@ from pipeline.stores.gate import (
     decisions_table,
 )
 from pipeline.stores.persistence import KIND
+from pipeline.stores.random_gate import at_random
 from pipeline.suites.part import stretch
 from pipeline.suites.registry import build_suite
 from pipeline.suites.types import Fact, Suite
@@ -174,7 +175,7 @@ def judge_facts(
         store: What is known already; not changed.
         encoder: The store's encoder.
         surprise: Of the frozen model.
-        config: Section ``gate``.
+        config: Section ``gate``; with ``random`` its verdicts are dealt out at random.
         source: Where the facts came from, for their rows; one for all, or one each.
 
     Returns:
@@ -186,7 +187,8 @@ def judge_facts(
         for step, (fact, origin) in enumerate(zip(facts, sources, strict=True))
     ]
     texts = [fact.text for fact in facts]
-    return store.judge(store.candidates(rows, encoder.encode(texts)), surprise, config)
+    judged = store.judge(store.candidates(rows, encoder.encode(texts)), surprise, config)
+    return at_random(*judged) if config.random else judged
 
 
 def model_surprise(config: ModelConfig) -> Surprise:
@@ -194,10 +196,10 @@ def model_surprise(config: ModelConfig) -> Surprise:
 
     def surprise(texts: Sequence[str]) -> NDArray[np.float64]:
         from pipeline.language.models import load_for_evaluation
-        from pipeline.language.surprise import token_surprise
+        from pipeline.language.surprise import word_surprise
 
         return np.asarray(
-            token_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR),
+            word_surprise(load_for_evaluation(config), texts, context=SURPRISE_CONTEXT, prior=SURPRISE_PRIOR),
             dtype=np.float64,
         )
 

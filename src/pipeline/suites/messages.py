@@ -84,15 +84,41 @@ def day_of_messages(messages: int, worth: int, seed: int, half: Half = "test") -
         raise DataError(f"expected 10 to {messages // 2} messages worth keeping of {messages}, found {worth}")
     draws = random.Random(f"{seed}/day/{half}")
     told = _told(_split(worth, SHARES), seed, half, draws)
-    noise = _split(messages - worth, NOISE)
     originals = [Message(_fact(f"m{i:04d}", t), t.kind) for i, t in enumerate(told)]
+    return _day(originals, [t.others for t in told], messages, seed, half, draws)
+
+
+def day_of_facts(facts: Sequence[Fact], messages: int, seed: int, half: Half = "test") -> tuple[Message, ...]:
+    """A day on which the facts of a suite are told, among repetitions of them, common knowledge and small talk.
+
+    Args:
+        facts: What is worth keeping, with their statements; a repetition tells one of these.
+        messages: All messages of the day, the facts among them.
+        seed: Of the day.
+        half: Whose sentences.
+    """
+    originals = [Message(fact, "pinned" if fact.pin else "rewarded" if fact.reward else "event") for fact in facts]
+    others = [tuple(statement for statement in fact.statements if statement != fact.text) for fact in facts]
+    return _day(originals, others, messages, seed, half, random.Random(f"{seed}/day of facts/{half}"))
+
+
+def _day(
+    originals: Sequence[Message],
+    others: Sequence[tuple[str, ...]],
+    messages: int,
+    seed: int,
+    half: Half,
+    draws: random.Random,
+) -> tuple[Message, ...]:
+    """What is worth keeping, and what is not, in their order; ``others`` are other words for each of the former."""
+    noise = _split(messages - len(originals), NOISE)
     day: list[tuple[float, Message]] = [(draws.random(), message) for message in originals]
-    repeatable = [i for i, t in enumerate(told) if t.others]
+    repeatable = [i for i, wordings in enumerate(others) if wordings]
     for number in range(noise["duplicate"] + noise["paraphrase"]):
         kind: Kind = "duplicate" if number < noise["duplicate"] else "paraphrase"
         which = draws.choice(repeatable)
         at, first = day[which]
-        text = told[which].text if kind == "duplicate" else draws.choice(told[which].others)
+        text = first.fact.text if kind == "duplicate" else draws.choice(others[which])
         message = Message(Fact(id=f"{kind}-{number:04d}", text=text), kind, first.fact.id)
         day.append((at + (1 - at) * draws.random(), message))
     for kind, text in _small_talk(noise, seed, half, draws):

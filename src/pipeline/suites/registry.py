@@ -49,6 +49,7 @@ _SHIPPED = (
     "pipeline.suites.triples",
     "pipeline.suites.spatial",
     "pipeline.suites.documents",
+    "pipeline.suites.message_day",
 )
 
 
