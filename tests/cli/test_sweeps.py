@@ -42,7 +42,7 @@ def test_a_sweep_ends_with_a_table_and_its_plan_tells_what_is_left(
     scripted_night: ScriptedNight, artifact_root: Path, file: Path
 ) -> None:
     planned = engram("sweep", file, "--plan")
-    assert planned.exit_code == 0 and "2 runs to do, about 31,872 trained tokens" in planned.output
+    assert planned.exit_code == 0 and "2 runs to do, about 173,568 trained tokens" in planned.output
     assert not list(artifact_root.iterdir())
     assert engram("sweep", file, "--only", "default").exit_code == 0
     planned = engram("sweep", file, "--plan")

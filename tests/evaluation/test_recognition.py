@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.evaluation.arms import Ask
-from pipeline.evaluation.recognition import area, compared, recognition_figures
+from pipeline.evaluation.recognition import compared, recognition_figures, wins
 from pipeline.suites.types import Question
 
 
@@ -33,7 +33,7 @@ def test_the_area_is_that_of_the_roc_curve(seed: int) -> None:
     generator = np.random.default_rng(seed)
     own, others = np.round(generator.normal(0.7, 1, 30), 1), np.round(generator.normal(0, 1, 45), 1)
     labels = np.array([1] * 30 + [0] * 45)
-    assert area(own, others).mean() == pytest.approx(roc_auc_score(labels, np.concatenate([own, others])))
+    assert wins(own, others).mean() == pytest.approx(roc_auc_score(labels, np.concatenate([own, others])))
 
 
 def test_figures_of_what_stands_out_and_of_what_does_not() -> None:

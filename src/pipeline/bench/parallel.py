@@ -17,7 +17,6 @@ weights is told beside how far two equal runs lie apart (``again=true``).
 
 from __future__ import annotations
 
-import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ from pipeline.bench.registry import Figure, Figures, register_benchmark
 from pipeline.errors import ConfigError
 from pipeline.evaluation.types import Memory
 from pipeline.progress import Silent
+from pipeline.stores.specifics import words_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from pipeline.config.benchmarks import ParallelBenchConfig
     from pipeline.language.training import Step
     from pipeline.suites.types import Fact
-
-_WORD = re.compile(r"\w+")
 
 
 @register_benchmark(
@@ -123,15 +121,15 @@ class SharedWords:
     """Brings every question the facts with which it shares the most words; a `Retriever`."""
 
     def __init__(self, facts: Sequence[Fact]) -> None:
-        self._facts = [(set(_WORD.findall(fact.text.lower())), fact) for fact in facts]
+        self._facts = [(words_of(fact.text), fact) for fact in facts]
         self.requests = self.hits = 0
 
     def retrieve(self, queries: Sequence[str], k: int) -> list[list[Memory]]:
         self.requests += len(queries)
         self.hits += len(queries)
-        return [self._best(set(_WORD.findall(query.lower())), k) for query in queries]
+        return [self._best(words_of(query), k) for query in queries]
 
-    def _best(self, asked: set[str], k: int) -> list[Memory]:
+    def _best(self, asked: frozenset[str], k: int) -> list[Memory]:
         best = sorted(self._facts, key=lambda one: -len(asked & one[0]))[:k]
         return [Memory(fact.text, fact.id, len(asked & words) / len(asked)) for words, fact in best]
 

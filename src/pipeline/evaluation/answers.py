@@ -23,7 +23,7 @@ ANSWERS_SCHEMA = pa.schema(
         ("answer", pa.string()),
         ("gold", pa.string()),
         ("aliases", pa.list_(pa.string())),
-        ("em", pa.float64()),  # 0 or 1; of a yes-or-no question: the first word's
+        ("em", pa.float64()),  # 0 or 1; of a yes-or-no question: the verdict's
         ("f1", pa.float64()),  # in [0, 1]
         ("contains", pa.float64()),  # 0 or 1
         ("refused", pa.bool_()),

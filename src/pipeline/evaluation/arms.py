@@ -84,9 +84,9 @@ ARMS: Mapping[str, Arm] = {
     "two_step": Arm("post", False, "after, what follows from facts together, asked in steps"),
     "two_step_hops_pre": Arm("base", False, "before, the steps"),
     "two_step_hops": Arm("post", False, "after, the steps"),
-    "yes_no_pre": Arm("base", False, "before, is it so? (first word)"),
-    "yes_no": Arm("post", False, "after, is it so? (first word)"),
-    "yes_no_probe": Arm("post", False, "after, is it so? (first word), probe forms"),
+    "yes_no_pre": Arm("base", False, "before, is it so? (yes or no)"),
+    "yes_no": Arm("post", False, "after, is it so? (yes or no)"),
+    "yes_no_probe": Arm("post", False, "after, is it so? (yes or no), probe forms"),
     "reversed_pre": Arm("base", False, "before, from the answer to its subject"),
     "reversed": Arm("post", False, "after, from the answer to its subject"),
     "reversed_probe": Arm("post", False, "after, from the answer to its subject, probe forms"),
@@ -174,7 +174,7 @@ class Ask:
 
     @property
     def is_verdict(self) -> bool:
-        """Whether yes or no is asked: the first word of the reply counts, and the question may say both words."""
+        """Whether yes or no is asked: the verdict of the reply counts, and the question may say both words."""
         return self.arm in VERDICT_ARMS and self.question.answer in (YES, NO)
 
 

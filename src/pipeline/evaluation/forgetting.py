@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.evaluation.arms import FORGET_ARMS, Ask, limit_forms
 from pipeline.evaluation.metrics import arm_rows, mean_em
 from pipeline.evaluation.prompts import leaked_answer
+from pipeline.evaluation.recognition import wins
 from pipeline.suites.types import Fact, Question
 
 PREFIXES = ("Think back carefully before you answer.", "You were told this once.", "Answer in a few words, please.")
@@ -76,8 +77,7 @@ def auroc(own: NDArray[np.float64], others: NDArray[np.float64]) -> float:
         own: (n,) log-probabilities of the forgotten answers.
         others: (n, k) of answers that were never seen.
     """
-    difference = own[:, None] - others
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
+    return float(wins(own, others).mean())
 
 
 def forget_figures(answers: pa.Table, items: int, likelihoods: dict[str, float] | None = None) -> dict[str, Any]:

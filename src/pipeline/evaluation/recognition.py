@@ -28,11 +28,14 @@ def compared(asks: Iterable[Ask]) -> tuple[list[Question], list[Question]]:
     return list(found[TAUGHT].values()), list(found[UNTAUGHT].values())
 
 
-def area(own: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, m) 1 where a value of ``own`` (n,) is above one of ``others`` (m,), a half where they are equal, else 0."""
-    difference = own[:, None] - others[None, :]
-    wins: NDArray[np.float64] = (difference > 0) + 0.5 * (difference == 0)
-    return wins
+def wins(own: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, m) 1 where a value of ``own`` (n,) is above one of ``others``, a half where they are equal, else 0.
+
+    Their mean is the area under the ROC curve (Mann and Whitney 1947). ``others`` is (m,) for all alike, or (n, m).
+    """
+    difference = own[:, None] - others
+    found: NDArray[np.float64] = (difference > 0) + 0.5 * (difference == 0)
+    return found
 
 
 def recognition_figures(
@@ -46,18 +49,18 @@ def recognition_figures(
         resamples: Bootstrap samples of the interval, facts drawn on both sides.
         seed: Of the bootstrap.
     """
-    wins = {name: area(*sides) for name, sides in log_probs.items()}
-    n, m = wins["post"].shape
+    won = {name: wins(*sides) for name, sides in log_probs.items()}
+    n, m = won["post"].shape
     if not n or not m:
         return None
     generator = np.random.default_rng(seed)
     drawn = [
-        wins["post"][generator.integers(n, size=n)][:, generator.integers(m, size=m)].mean() for _ in range(resamples)
+        won["post"][generator.integers(n, size=n)][:, generator.integers(m, size=m)].mean() for _ in range(resamples)
     ]
     return {
-        "auroc": float(wins["post"].mean()),
+        "auroc": float(won["post"].mean()),
         "ci95": [float(edge) for edge in np.quantile(drawn, [0.025, 0.975])],
-        "prior": float(wins["pre"].mean()),
+        "prior": float(won["pre"].mean()),
         "n": n,
         "untaught_n": m,
     }

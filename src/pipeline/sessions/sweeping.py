@@ -24,7 +24,9 @@ from pipeline.errors import ConfigError, EngramError
 from pipeline.report.compare import flatten
 from pipeline.report.sweep import Measured, Sweep, Variant, measured, write_sweep
 
-TOKENS_PER_QUESTION = 83  # trained per learned question, rehearsal included: 200,000 in a default night of 50 facts
+TOKENS_PER_QUESTION = (
+    452  # trained per learned question, prompts and rehearsal included, at 50, 200 and 1,000 facts alike
+)
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,12 @@ class Point:
     @property
     def tokens(self) -> int:
         """Tokens that it trains at most, roughly: nights that know their facts end early."""
-        nights, facts = 1, self.config.suite.n
-        if self.config.nights is not None:
-            nights, facts = self.config.nights.count, self.config.nights.facts
         lora = self.config.lora
-        return nights * facts * lora.forms_per_epoch * lora.epochs * TOKENS_PER_QUESTION
+        nights, facts = 1.0, self.config.suite.n
+        if self.config.nights is not None:
+            facts = self.config.nights.facts
+            nights = 1 + (self.config.nights.count - 1) * (1 + lora.known_ratio)  # the first has nothing to rehearse
+        return round(nights * facts * lora.forms_per_epoch * lora.epochs * TOKENS_PER_QUESTION)
 
 
 RunPoint = Callable[[Point, str | None], object]
