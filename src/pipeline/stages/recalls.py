@@ -30,7 +30,7 @@ from pipeline.errors import StoreError
 from pipeline.stages.memory import MEMORY
 
 OPEN, SEALED = "recalls.jsonl", "recalls-*.jsonl"
-PATIENCE = 10.0  # seconds; who holds the lock writes one line or renames one file
+PATIENCE = 60.0  # seconds; one line or one renaming a turn, so only a crowd at a slow disk waits
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def note_recall(root: Path, session: str, usage: Mapping[str, int]) -> None:
     line = json.dumps({"at": datetime.now(UTC).isoformat(timespec="seconds"), "episodes": dict(usage)}) + "\n"
     with _locked(folder):
         path = folder / OPEN
+        new = not path.exists()
         try:
             with path.open("a+b") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
@@ -78,7 +79,8 @@ def note_recall(root: Path, session: str, usage: Mapping[str, int]) -> None:
                 file.write((b"\n" if torn else b"") + line.encode())
                 file.flush()
                 os.fsync(file.fileno())
-            fsync_folder(folder)
+            if new:
+                fsync_folder(folder)
         except OSError as error:
             raise cannot_write(path, error) from error
 
@@ -101,7 +103,8 @@ def seal_recalls(root: Path, session: str) -> tuple[Recalls, ...]:
                 fsync_folder(folder)
             except OSError as error:
                 raise cannot_write(path, error) from error
-        return tuple(_read(found) for found in sorted(folder.glob(SEALED)))
+        sealed = sorted(folder.glob(SEALED))
+    return tuple(_read(found) for found in sealed)  # complete for good, so read without the lock
 
 
 def drop_folded(recalls: Collection[Recalls], folded: Collection[Collection[str]]) -> None:
