@@ -28,7 +28,9 @@ class EvaluationConfig(Section):
         description="sanity questions scored with controls=default; all of the development half if it falls short",
     )
     drift_tokens: int = Field(3000, ge=1, description="tokens per drift domain with controls=default")
-    secondary_n: int = Field(20, ge=1, description="items of each secondary arm with controls=default")
+    secondary_n: int = Field(
+        20, ge=1, description="items of each secondary arm with controls=default; of near_miss three times as many"
+    )
     uses_n: int = Field(
         50, ge=0, description="facts verified, reversed, told and followed up with controls=default; 0 asks none"
     )

@@ -230,7 +230,7 @@ def closed_book_asks(
     Args:
         suite: What was taught, and its controls.
         controls: ``full`` asks everything and adds the arms of the two control adapters.
-        secondary_n: Questions of `near_miss` in a default run, one per item.
+        secondary_n: A third of the items of `near_miss` that are asked in a default run, in two forms each.
         forms: Forms per item and arm in a default run.
     """
     test = taught_questions(suite, held_out_split(suite))
@@ -250,5 +250,5 @@ def closed_book_asks(
     if controls == "full":
         asked |= dict.fromkeys(CONTROL_ARMS, test)
         return [Ask(arm, question) for arm, questions in asked.items() for question in questions]
-    asked["near_miss"] = limit_forms(suite.near_miss, 1, secondary_n)
+    asked["near_miss"] = limit_forms(suite.near_miss, 2, 3 * secondary_n)  # 20 answers cannot tell .05 from .15
     return [Ask(arm, q) for arm, questions in asked.items() for q in limit_forms(questions, forms.get(arm))]
