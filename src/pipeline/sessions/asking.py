@@ -19,6 +19,7 @@ from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.persistence import KIND, load
 from pipeline.stores.retriever import StoreRetriever
+from pipeline.suites.control_tokens import neutral
 from pipeline.suites.rows import CHAT_TOKENS
 from pipeline.suites.types import Question
 
@@ -81,6 +82,7 @@ def ask_question(
         StoreError: There is no store, or an empty one.
     """
     _check(question)
+    question = neutral(question)
     source = _source(adapter, root, overrides)
     if slow:
         source = replace(source, adapter=need_slow(source.slow, source.name), name=f"{source.name}, slow average")
