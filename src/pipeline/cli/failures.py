@@ -14,11 +14,13 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import EngramError
+from pipeline.terminal import visible
 
 GUARD_FAILED = 1
 BAD_INPUT = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
+LONGEST = 4000
 
 _BAD_PLACE = {
     errno.ENOSPC,
@@ -64,9 +66,10 @@ class Guarded(TyperGroup):
 
 
 def say(message: str) -> None:
-    """Print one error message to stderr, without markup."""
+    """Print one error message to stderr, without markup, control characters, or more than `LONGEST` characters."""
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} … ({len(message):,} characters in all)"
     typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    typer.echo(visible(message).encode("utf-8", "replace").decode(), err=True)
 
 
 def _unexpected(error: BaseException) -> int:

@@ -139,7 +139,7 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def storable(name: str) -> str:
-    """A file's name as a source can keep it: bytes that are no UTF-8 become ``\ufffd``, control tokens are taken apart."""
+    """A file's name as a source can keep it: UTF-8 without control tokens."""
     return neutral(os.fsencode(name).decode("utf-8", "replace"))
 
 

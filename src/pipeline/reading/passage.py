@@ -46,13 +46,14 @@ class Passage:
     source: str
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:
     """A UTF-8 file with line ends of one kind; a byte-order mark is dropped, control tokens are taken apart.
 
     Raises:
-        DataError: It cannot be read, has more than `MAX_FILE_BYTES`, is binary or not UTF-8, or holds a chat-template token; file and line are named.
+        DataError: It cannot be read, has more than ``limit`` bytes, is binary or not UTF-8, or holds a
+            chat-template token; file and line are named.
     """
-    content = _content(path)
+    content = _content(path, limit)
     if (at := content.find(b"\x00")) >= 0:
         raise DataError(
             f"{_place(path, content, at)}: holds a NUL byte, so it is binary or UTF-16; "
@@ -73,15 +74,15 @@ def read_text(path: Path) -> str:
     return neutral(text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, limit: int) -> bytes:
     try:
         with path.open("rb") as file:
-            require_size(path, file, MAX_FILE_BYTES)
-            content = file.read(MAX_FILE_BYTES + 1)
+            require_size(path, file, limit)
+            content = file.read(limit + 1)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected a UTF-8 text file") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise DataError(f"{path}: expected at most {MAX_FILE_BYTES:,} bytes of text; {SPLIT}")
+    if len(content) > limit:
+        raise DataError(f"{path}: expected at most {limit:,} bytes of text; {SPLIT}")
     return content.removeprefix(b"\xef\xbb\xbf")
 
 

@@ -1,7 +1,7 @@
 """Control tokens that texts from outside spell out: taken apart, so that no tokenizer reads them as its own.
 
-A note may say ``<file_sep>`` or ``[INST]``. To a tokenizer that has such a token this would be the token itself: the end
-of a turn, or of the text. A space after the first character keeps it readable, and makes ordinary tokens of it.
+A note may say ``<file_sep>`` or ``[INST]``. To a tokenizer that has such a token this would be the token itself: the
+end of a turn, or of the text. A space after the first character keeps it readable, and makes ordinary tokens of it.
 """
 
 from __future__ import annotations

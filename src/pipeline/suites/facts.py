@@ -27,7 +27,7 @@ from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.registry import SuiteSettings, register_suite
 from pipeline.suites.rows import CHAT_TOKENS, Row, each_row
 from pipeline.suites.statistics import statistics
-from pipeline.suites.study_forms import STATEMENT_ONLY, own_questions, with_study_forms
+from pipeline.suites.study_forms import LONGEST_NAME, STATEMENT_ONLY, own_questions, with_study_forms
 from pipeline.suites.types import Fact, Question, Split, Style, Suite
 
 SPLITS = ("train", "probe", "test")
@@ -138,14 +138,14 @@ def _require_one_answer(path: Path, placed: Sequence[_Placed]) -> None:
 
 
 def capitalised_runs(text: str) -> set[str]:
-    """Every run of capitalised words in a text, and every part of one; possessives lose their ending.
+    """Every run of at most `LONGEST_NAME` capitalised words, and every part of one; possessives lose their ending.
 
     A single word that begins the text is capitalised by rule and left out.
     """
     found = set()
     for match in _CAPITALS.finditer(text):
         words = re.sub(r"['’]s\b", "", match.group()).split()
-        spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
+        spans = [(i, j) for i in range(len(words)) for j in range(i + 1, min(i + LONGEST_NAME, len(words)) + 1)]
         found |= {" ".join(words[i:j]) for i, j in spans if j - i > 1 or match.start() + i > 0}
     return found
 
