@@ -51,7 +51,8 @@ def _server(config: FlowConfig) -> PrefectServer:
         raise ServiceError(
             f"placement=workers needs the services, and none run below {config.root}; start them with `engram up`"
         )
-    return PrefectServer(service.port)
+    assert state is not None
+    return PrefectServer(service.port, state.host)
 
 
 def _watch(console: Console, server: PrefectServer, run_id: str, stages: tuple[str, ...]) -> dict[str, Any]:

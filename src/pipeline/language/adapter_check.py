@@ -83,7 +83,10 @@ def check_config(path: Path) -> None:
         raise ModelError(f"{path}: expected a JSON object, found {type(told).__name__}")
     kind = str(told.get("peft_type", "")).upper()
     if "LORA" not in kind or kind == "XLORA":
-        raise ModelError(f"{path}: peft_type is {told.get('peft_type')!r}; expected LORA, which merges into the base")
+        raise ModelError(
+            f"{path}: holds a PEFT adapter of type {told.get('peft_type')!r}; an adapter is one set of weights, so it "
+            "has to be a kind of LoRA, which can be merged into the base"
+        )
     for key in _REFUSED:
         if told.get(key):
             raise ModelError(f"{path}: {key} is set, which can load or run other things; it is not supported")
