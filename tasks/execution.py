@@ -14,6 +14,7 @@ from prefect.cache_policies import NO_CACHE
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.progress import Progress, Silent
+from pipeline.report.markdown import escape
 from pipeline.stages.registry import stages_of
 from pipeline.tracking.flatten import flat_metrics
 
@@ -52,7 +53,7 @@ def publish_figures(result: StageResult) -> None:
     rows = {**figures, **flat_metrics(result.metrics)}
     lines = [f"## {result.stage}", "", f"`{result.path}`", "", "| figure | value |", "|---|---|"]
     lines += [
-        f"| {name} | {value:.4g} |" if isinstance(value, float) else f"| {name} | {value} |"
+        f"| {escape(name)} | {value:.4g} |" if isinstance(value, float) else f"| {escape(name)} | {escape(str(value))} |"
         for name, value in rows.items()
     ]
     with suppress(Exception):  # the UI is a convenience, the night is not

@@ -8,12 +8,13 @@ The same application as ``mlflow server --workers 1``, in one process. ``/health
 from __future__ import annotations
 
 import hmac
+import ipaddress
 import os
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from pipeline.services.access import basic, credentials
+from pipeline.services.access import basic, credentials, reached_at
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,6 +52,14 @@ class Guard:
         return len(given) == 1 and hmac.compare_digest(given[0], self._wanted)
 
 
+def allowed(host: str, port: int) -> dict[str, str]:
+    """What MLflow's own checks let through: requests and pages of this address; of any address its defaults."""
+    if ipaddress.ip_address(host).is_unspecified:
+        return {}
+    address = f"{reached_at(host)}:{port}"
+    return {"MLFLOW_SERVER_ALLOWED_HOSTS": address, "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://{address}"}
+
+
 def main(host: str, port: int, store: str, artifacts: str) -> None:
     """Serve until the process is ended."""
     pair = credentials()
@@ -62,6 +71,8 @@ def main(host: str, port: int, store: str, artifacts: str) -> None:
     os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = artifacts
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = "mlflow-artifacts:/"
     os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
+    for name, value in allowed(host, port).items():
+        os.environ.setdefault(name, value)
     import uvicorn
     from mlflow.server.fastapi_app import app
 

@@ -111,7 +111,11 @@ def schedules(root: Path) -> list[str]:
     if server is None or not server.healthy():
         return []
     lines = []
-    for deployment in server.deployments():
+    try:
+        deployments = server.deployments()
+    except EngramError as error:
+        return [f"not known, {error}"]
+    for deployment in deployments:
         for entry in deployment["schedules"]:
             plan = entry["schedule"]
             active = "active" if entry["active"] and not deployment["paused"] else "paused"
