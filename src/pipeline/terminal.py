@@ -30,10 +30,11 @@ class Console(RichConsole):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Read markup as rich does; brackets that are none, of a path for example, are text."""
+        shown = visible(text)  # before anything is measured
         try:
-            return super().render_str(text, **options)
+            return super().render_str(shown, **options)
         except MarkupError:
-            return super().render_str(text, **{**options, "markup": False})
+            return super().render_str(shown, **{**options, "markup": False})
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render as rich does, every text made `visible`."""

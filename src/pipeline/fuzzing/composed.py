@@ -96,7 +96,7 @@ def json_lines(fields: Sequence[str], inner: Sequence[str] = ()) -> Compose:
         choices = Choices(data)
         if choices.number(4) == 3:
             return data[1:]
-        lines = []
+        lines: list[bytes] = []
         while choices.left and len(lines) < 6:
             made = json.dumps(row(choices, fields, inner), ensure_ascii=choices.number(2) == 0)
             lines.append(made.encode("utf-8", "surrogatepass"))
@@ -111,7 +111,7 @@ def plain(data: bytes) -> bytes:
     choices = Choices(data)
     if choices.number(4) == 3:
         return data[1:]
-    parts = []
+    parts: list[str] = []
     while choices.left and len(parts) < 40:
         parts.append(
             choices.one_of(("", "# ", "- ", "> ", "    ", "\n\n", "```\n", "---\n", "| ", "1. ")) + choices.text()

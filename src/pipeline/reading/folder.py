@@ -97,7 +97,7 @@ def read_path(path: Path) -> Reading:
         if reader and path.is_dir() and (why := _outside(file, path)):
             files.append(SourceFile(name, "", why=why))
             continue
-        left -= file.stat().st_size if reader and file.is_file() else 0
+        left -= file.stat().st_size if reader and path.is_dir() else 0
         if left < 0:
             raise DataError(f"{path}: expected at most {MAX_BYTES:,} bytes of text in all; {SPLIT_FOLDER}")
         found = reader(file, name) if reader else []

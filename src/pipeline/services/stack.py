@@ -21,7 +21,7 @@ import yaml
 
 from pipeline.errors import EngramError, ServiceError
 from pipeline.services import ports, processes
-from pipeline.services.access import reached_at, require_access
+from pipeline.services.access import LOOPBACK, reached_at, require_access
 from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.layout import Layout, environment, gpu_count, repository
 from pipeline.services.processes import Service, State
@@ -39,7 +39,7 @@ def up(
     say: Say,
     prefect_port: int = PREFECT_PORT,
     mlflow_port: int = MLFLOW_PORT,
-    host: str = ports.LOOPBACK,
+    host: str = LOOPBACK,
 ) -> State:
     """Start all services and wait until every one is healthy; when they already run, only say so.
 
@@ -123,7 +123,7 @@ class _Start:
         say: Say,
         prefect_port: int,
         mlflow_port: int,
-        host: str = ports.LOOPBACK,
+        host: str = LOOPBACK,
         guarded: bool = False,
     ) -> None:
         self.host, self.guarded = host, guarded
