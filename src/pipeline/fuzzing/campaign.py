@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -19,6 +20,8 @@ from pathlib import Path
 
 LARGEST = 4096
 """Bytes of an input at most."""
+OPTIONS = ("-timeout=600", "-rss_limit_mb=0", "-verbosity=0", "-detect_leaks=0")
+"""Of libFuzzer: `examine` limits the time of an input, libFuzzer ends what even that cannot stop."""
 
 
 def main(name: str, inputs: int, seed: int, folder: Path) -> None:
@@ -67,20 +70,12 @@ def main(name: str, inputs: int, seed: int, folder: Path) -> None:
             figures = {"inputs": count, "seconds": time.monotonic() - started, "slowest_s": slowest}
             told = {**figures, "corpus": len(list(corpus.iterdir())), "findings": list(found.values())}
             (folder / "figures.json").write_text(json.dumps(told, indent=2) + "\n")
-            import shutil
 
             shutil.rmtree(place, ignore_errors=True)
             sys.stderr.flush()
             os._exit(0)  # libFuzzer never returns
 
-    options = [
-        f"-seed={seed}",
-        f"-max_len={LARGEST}",
-        "-timeout=0",
-        "-rss_limit_mb=0",
-        "-verbosity=0",
-        "-detect_leaks=0",
-    ]
+    options = [f"-seed={seed}", f"-max_len={LARGEST}", f"-artifact_prefix={folder}/", *OPTIONS]
     atheris.Setup([sys.argv[0], *options, str(corpus)], one)
     atheris.Fuzz()
 
