@@ -14,8 +14,10 @@ from prefect.cache_policies import NO_CACHE
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.progress import Progress, Silent
+from pipeline.report.markdown import escape
 from pipeline.stages.registry import stages_of
 from pipeline.tracking.flatten import flat_metrics
+from tasks.secrets import load_secrets
 
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 """Manifests decide what is run again, so Prefect neither caches nor stores results."""
@@ -33,6 +35,8 @@ def execute(name: str, run: str, inputs: Mapping[str, Mapping[str, Any]], progre
     folder = RunFolder.at(Path(run))
     config = folder.config()
     stages = stages_of(config.flow)
+    if progress is None:  # on a worker; inline runs have their environment
+        load_secrets(config.tracking.uri)
     function = importlib.import_module(f"{stages.package}.{stages.spec(name).name}").run
     results = {name: StageResult.from_dict(values) for name, values in inputs.items()}
     result: StageResult = function(folder, config, results, progress or prefect_progress())
@@ -52,7 +56,9 @@ def publish_figures(result: StageResult) -> None:
     rows = {**figures, **flat_metrics(result.metrics)}
     lines = [f"## {result.stage}", "", f"`{result.path}`", "", "| figure | value |", "|---|---|"]
     lines += [
-        f"| {name} | {value:.4g} |" if isinstance(value, float) else f"| {name} | {value} |"
+        f"| {escape(name)} | {value:.4g} |"
+        if isinstance(value, float)
+        else f"| {escape(name)} | {escape(str(value))} |"
         for name, value in rows.items()
     ]
     with suppress(Exception):  # the UI is a convenience, the night is not

@@ -219,8 +219,9 @@ def find_run(reference: str, root: Path) -> RunFolder:
     Raises:
         ArtifactError: No run, or more than one, goes by that name.
     """
-    if (Path(reference) / "manifest.json").is_file():
-        return RunFolder.at(Path(reference))
+    with suppress(OSError, ValueError):  # too long, or with a NUL: no path
+        if (Path(reference) / "manifest.json").is_file():
+            return RunFolder.at(Path(reference))
     runs = list_runs(root)
     names = {run: "/".join(run.path.parts[-3:]) for run in runs}
     if newest := next((run for run in runs if names[run].rpartition("/")[0] == reference), None):

@@ -115,13 +115,13 @@ def contend(name: str, config: MethodsBenchConfig, folder: Path) -> dict[str, An
     """
     import peft  # noqa: F401  # loading libraries is nobody's work
     import torch
-    from rich.console import Console
 
     from pipeline.artifacts.footprint import peak_memory_bytes
     from pipeline.language.models import load_for_evaluation, resolve_device
     from pipeline.progress import Terminal
     from pipeline.protocol.examination import examine
     from pipeline.protocol.frozen import frozen, load_frozen
+    from pipeline.terminal import Console
 
     learn, suite = method(name), load_frozen(config.suite, config.facts)
     folder.mkdir(parents=True, exist_ok=True)

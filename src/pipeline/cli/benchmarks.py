@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from pipeline.terminal import Console
 
 
 def bench(

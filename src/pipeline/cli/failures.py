@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 import traceback
 from datetime import UTC, datetime
@@ -14,11 +15,14 @@ import typer
 from typer.core import TyperGroup
 
 from pipeline.errors import EngramError
+from pipeline.terminal import visible
 
 GUARD_FAILED = 1
 BAD_INPUT = 2
 UNEXPECTED = 3
 INTERRUPTED = 130
+LONGEST = 4000
+_USER_INFO = re.compile(r"://[^/\s@]+@")  # name and password of an address
 
 _BAD_PLACE = {
     errno.ENOSPC,
@@ -64,9 +68,11 @@ class Guarded(TyperGroup):
 
 
 def say(message: str) -> None:
-    """Print one error message to stderr, without markup."""
+    """Print one error message to stderr, at most `LONGEST` characters, without passwords and control characters."""
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} … ({len(message):,} characters in all)"
+    message = _USER_INFO.sub("://…@", message)
     typer.secho("error: ", fg=typer.colors.RED, bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    typer.echo(visible(message).encode("utf-8", "replace").decode(), err=True)
 
 
 def _unexpected(error: BaseException) -> int:

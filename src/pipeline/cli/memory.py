@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.reading import Reading
@@ -49,14 +50,14 @@ def teach(
 
     console = Console()
     config = configure("consolidation/facts", settings or ())
-    with console.status(f"reading {file}, judging everything in it"):
+    with console.status(f"reading {escape(str(file))}, judging everything in it"):
         reading = read_path(file) if is_readable(file) else None
         lessons = [teach_reading(reading, session, config)] if reading else teach_file(file, session, config)
     if reading:
         _show_files(console, file, reading)
     _show_lessons(console, lessons)
     first = lessons[0].session
-    night = f"nightly --set session={first}" if reading else f"facts --set suite.path={file}"
+    night = f"nightly --set session={first}" if reading else f"facts --set suite.path={escape(str(file))}"
     console.print(f"\nLet it sleep on them:  engram run consolidation/{night}", highlight=False, soft_wrap=True)
     console.print(
         f'Ask at once:           engram ask "…" --memory on --adapter none --session {first}',
@@ -72,7 +73,7 @@ def _show_files(console: Console, path: Path, reading: Reading) -> None:
         table.add_column(name, justify="right")
     for file in reading.files:
         counts = (str(len(file.passages)), str(file.repeated)) if file.kind else ("", "")
-        table.add_row(escape(file.name), file.kind or "[dim]left out[/dim]", *counts)
+        table.add_row(escape(file.name), file.kind or f"[dim]left out{file.why and f': {file.why}'}[/dim]", *counts)
     console.print(table)
 
 
@@ -85,7 +86,12 @@ def _show_lessons(console: Console, lessons: Sequence[Lesson]) -> None:
         for row in lesson.decisions[:20]:
             verdict = "[green]accepted[/green]" if row.accepted else "[yellow]below threshold[/yellow]"
             table.add_row(
-                row.episode_id, f"{row.surprise:.2f}", f"{row.novelty:.2f}", f"{row.score:.2f}", verdict, row.reason
+                escape(row.episode_id),
+                f"{row.surprise:.2f}",
+                f"{row.novelty:.2f}",
+                f"{row.score:.2f}",
+                verdict,
+                escape(row.reason),
             )
         if len(lesson.decisions) > 20:
             table.caption = f"and {len(lesson.decisions) - 20} more"
@@ -93,7 +99,7 @@ def _show_lessons(console: Console, lessons: Sequence[Lesson]) -> None:
         told = lesson.report
         console.print(
             f"{len(told.written)} written, {len(told.reused)} already known, {len(told.replaced)} replaced, "
-            f"{len(told.refused)} refused; the store holds {lesson.size} episodes in {lesson.folder}",
+            f"{len(told.refused)} refused; the store holds {lesson.size} episodes in {escape(str(lesson.folder))}",
             highlight=False,
             soft_wrap=True,
         )
@@ -141,6 +147,6 @@ def ask(
             overrides=tuple(settings or ()),
         )
     for found in reply.memories:
-        console.print(f"[dim]{found.score:.2f}  {found.text}[/dim]", highlight=False, soft_wrap=True)
+        console.print(f"[dim]{found.score:.2f}  {escape(found.text)}[/dim]", highlight=False, soft_wrap=True)
     console.print(reply.text, highlight=False, markup=False, soft_wrap=True)
-    console.print(f"[dim]{reply.setting}[/dim]", highlight=False, soft_wrap=True)
+    console.print(f"[dim]{escape(reply.setting)}[/dim]", highlight=False, soft_wrap=True)

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from pipeline.cli.failures import GUARD_FAILED
 from pipeline.cli.summaries import show_report, view_of
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder

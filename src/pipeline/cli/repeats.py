@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from pipeline.cli.failures import GUARD_FAILED
 from pipeline.cli.nights import Target, perform
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder

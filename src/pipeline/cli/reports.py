@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from pipeline.cli.summaries import show_report
+from pipeline.terminal import Console
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its folder, or FLOW/DEPLOYMENT for the newest.")]
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from pipeline.terminal import Console
 
 models = typer.Typer(no_args_is_help=True, help="Language models and encoders: list them, or fetch one.")
 data = typer.Typer(no_args_is_help=True, help="Data sets: list them, or fetch one.")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
+
+from pipeline.terminal import Console
 
 
 def up(
@@ -14,6 +15,15 @@ def up(
         int, typer.Option(help="Loopback port of the Prefect server; a free one if in use.")
     ] = 4200,
     mlflow_port: Annotated[int, typer.Option(help="Loopback port of MLflow's dashboard; a free one if in use.")] = 5000,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address of this machine to serve on. Any but loopback needs PREFECT_SERVER_API_AUTH_STRING="
+            "name:password in the environment, which both servers and their clients then use.",
+        ),
+    ] = "127.0.0.1",
 ) -> None:
     """Start the Prefect server, both workers and MLflow's dashboard on loopback, and wait until they are healthy."""
     from pipeline.config import default_root
@@ -21,7 +31,7 @@ def up(
 
     console = Console()
     with console.status("starting the services (about 20 seconds)"):
-        stack.up(default_root(), lambda line: console.print(f"[dim]•[/dim] {line}"), prefect_port, mlflow_port)
+        stack.up(default_root(), lambda line: console.print(f"[dim]•[/dim] {line}"), prefect_port, mlflow_port, host)
     _show_services(console)
     console.print("\nRun a night by the workers:  [bold]prefect deployment run consolidation/episodic --watch[/bold]")
     console.print("Stop everything:             [bold]engram down[/bold]")

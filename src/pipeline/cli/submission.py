@@ -6,13 +6,12 @@ import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from rich.console import Console
-
 from pipeline.errors import EngramError, ServiceError
 from pipeline.services import processes
 from pipeline.services.api import ENDED, PrefectServer
 from pipeline.services.layout import Layout
 from pipeline.stages.registry import stages_of
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder
@@ -52,7 +51,8 @@ def _server(config: FlowConfig) -> PrefectServer:
         raise ServiceError(
             f"placement=workers needs the services, and none run below {config.root}; start them with `engram up`"
         )
-    return PrefectServer(service.port)
+    assert state is not None
+    return PrefectServer(service.port, state.host)
 
 
 def _watch(console: Console, server: PrefectServer, run_id: str, stages: tuple[str, ...]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
+
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder

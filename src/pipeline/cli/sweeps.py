@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.failures import GUARD_FAILED
 from pipeline.cli.nights import perform
 from pipeline.errors import EngramError
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.sessions.sweeping import AskedSweep, Point, RunPoint

@@ -1,4 +1,4 @@
-"""Settings of ``engram bench replay``, ``recall``, ``sleep``, ``parallel`` and ``gate``, from files of these names."""
+"""Settings of ``engram bench replay``, ``recall``, ``sleep``, ``parallel``, ``fuzz``, ``gate``, each from its file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pydantic import Field
 
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig
-from pipeline.config.section import Section
+from pipeline.config.section import FilePath, Section
 
 
 class ReplayBenchConfig(Section):
@@ -57,6 +57,16 @@ class ParallelBenchConfig(Section):
     model: ModelConfig = Field(ModelConfig(), description="the same for both")
     distil: DistilConfig = Field(DistilConfig(), description="what is trained beside the facts")
     lora: LoraConfig = Field(LoraConfig(), description="adapter, rows a step, passes; lora.processes is not read")
+
+
+class FuzzBenchConfig(Section):
+    """Inputs that nobody would write."""
+
+    seed: int = Field(1337, ge=1, description="of the fuzzer's choices")
+    inputs: int = Field(8_000, ge=1, description="inputs through each way in")
+    only: str = Field("", description="one way in; empty is all")
+    seconds: int = Field(3_600, ge=1, description="of one way in at most")
+    folder: FilePath | None = Field(None, description="keeps corpora and findings; null is a temporary folder")
 
 
 class GateBenchConfig(Section):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.config.section import Section
 
@@ -78,3 +78,14 @@ class TrackingConfig(Section):
     enabled: bool = Field(True, description="log the run to MLflow")
     uri: str | None = Field(None, description="tracking URI; null is SQLite in <root>/mlflow/mlflow.db")
     experiment: str = Field("engram", min_length=1, description="MLflow experiment")
+
+    @field_validator("uri")
+    @classmethod
+    def _without_password(cls, uri: str | None) -> str | None:
+        """A configuration is kept, printed and logged; a password is not."""
+        if uri is not None and "@" in uri.partition("://")[2].partition("/")[0]:
+            raise ValueError(
+                "expected an address without name and password, as configurations are kept in files and reports; set "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or Prefect's Secret block engram-mlflow"
+            )
+        return uri

@@ -43,16 +43,30 @@ class Node:
         return child.origin_of(location[1:]) if child else self.origin
 
 
+MAX_BYTES = 256 << 10
+"""Of a configuration; the parser takes seconds for as much."""
+MAX_DEPTH = 20
+"""Levels of a configuration, in a file or in the key of ``--set``."""
+
+
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """SafeLoader with the scalars of YAML 1.2's core schema, and without aliases, which may refer to themselves."""
 
     yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
+    _depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
             raise yaml.composer.ComposerError(None, None, "aliases (*name) are not supported; repeat the value", mark)
-        return super().compose_node(parent, index)
+        if self._depth == MAX_DEPTH:
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, f"more than {MAX_DEPTH} levels", mark)
+        self._depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:null", re.compile(r"^(?:~|null|Null|NULL|)$"), ["~", "n", "N", ""])
@@ -113,10 +127,14 @@ def read_yaml(path: Path) -> Node:
     """
     name = _shown(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         raise ConfigError(f"{name}: cannot read the configuration: {reason}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError(f"{name}: expected at most {MAX_BYTES:,} bytes; a configuration is not that large")
     node = _Reader(name, numbered=True).read(text)
     if node.children is None and node.value is not None:
         raise ConfigError(f"{node.origin}: expected 'key: value' lines, found {node.value!r}")
@@ -132,7 +150,7 @@ def parse_override(text: str) -> Node:
     origin = f"--set {text}"
     key, equals, value = text.partition("=")
     parts = key.strip().split(".")
-    if not equals or not all(re.fullmatch(r"\w+", part) for part in parts):
+    if not equals or len(parts) > MAX_DEPTH or not all(re.fullmatch(r"\w+", part) for part in parts):
         raise ConfigError(f"{origin}: expected KEY=VALUE with a dotted key, for example --set suite.n=8")
     node = _Reader(origin, numbered=False).read(value)
     for part in reversed(parts):

@@ -13,15 +13,13 @@ import torch
 from peft import LoraConfig as PeftConfig
 from peft import PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import Linear
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from pipeline.artifacts import read_json, write_bytes, write_json
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
+from pipeline.language.adapter_check import CONFIG, WEIGHTS, check_adapter, read_tensors, require_files
 from pipeline.language.models import LanguageModel
-
-WEIGHTS = "adapter_model.safetensors"
-CONFIG = "adapter_config.json"
 
 
 @contextmanager
@@ -64,10 +62,8 @@ def go_on_from(adapted: PeftModel, folder: Path) -> None:
         ModelError: There is no adapter in the folder.
         TrainingError: It has another rank, other matrices or other layers.
     """
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
-    earlier, fresh = load_file(path), get_peft_model_state_dict(adapted)
+    require_files(folder)
+    earlier, fresh = read_tensors(folder / WEIGHTS), get_peft_model_state_dict(adapted)
     found, wanted = ({name: tuple(value.shape) for name, value in some.items()} for some in (earlier, fresh))
     if found != wanted:
         raise TrainingError(
@@ -112,18 +108,26 @@ def average_adapters(fast: Path, slow: Path | None, decay: float, folder: Path) 
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    if not (folder / WEIGHTS).is_file():
-        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
-    return load_file(folder / WEIGHTS)
+    require_files(folder)
+    return read_tensors(folder / WEIGHTS)
 
 
 def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
-    """A copy of the base with the adapter of ``folder`` merged into its weights in float32; the base is untouched."""
-    if not (folder / WEIGHTS).exists():
-        raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
+    """A copy of the base with the adapter of ``folder`` merged into its weights in float32; the base is untouched.
+
+    Raises:
+        ModelError: As `pipeline.language.adapter_check.check_adapter`, or PEFT cannot merge it.
+    """
+    check_adapter(folder, lm)
     model = copy.deepcopy(lm.model).float()
-    with _quiet():
-        merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    try:
+        with _quiet():
+            merged = PeftModel.from_pretrained(model, str(folder)).merge_and_unload()
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError, ImportError, NotImplementedError) as error:
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(
+            f"{folder} is no adapter of {lm.name!r} that can be merged into its weights: {first}"
+        ) from error
     merged.requires_grad_(False)
     merged.eval()
     merged.to(lm.device)

@@ -15,6 +15,7 @@ from pipeline.evaluation.prompts import holds
 from pipeline.language.contrast import namesakes, replace_part, replace_subject, shape, subject_parts
 from pipeline.language.prompts import START, closed_book_prompt, memory_prompt
 from pipeline.language.rows import TrainingRow
+from pipeline.suites.control_tokens import neutral_fact, tokens_of
 from pipeline.suites.maps import DIRECTIONS
 from pipeline.suites.rehearsal import Asides, Slots
 from pipeline.suites.study_forms import STUDIED
@@ -44,9 +45,9 @@ def fact_rows(
         bank: What invented answers of memory-ON prompts are made of.
         strangers: Subjects that nobody has, for memory-ON prompts about them.
     """
-    end = tokenizer.eos_token
+    end, tokens = tokenizer.eos_token, tokens_of(tokenizer)
     rows: list[TrainingRow] = []
-    for index, fact in enumerate(facts):
+    for index, fact in enumerate(neutral_fact(fact, tokens) for fact in facts):
         generator = np.random.default_rng([seed, index])
         for question in (*fact.asked("train"), *fact.asked("probe")):
             prompt = closed_book_prompt(tokenizer, question)

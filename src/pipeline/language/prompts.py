@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.config.language import ModelConfig
 from pipeline.evaluation.types import Window
+from pipeline.suites.control_tokens import neutral, neutral_question, tokens_of
 from pipeline.suites.types import Question
 
 START = "<|endoftext|>"  # precedes running text, as in pretraining
@@ -71,7 +72,11 @@ WORKED_EXAMPLES: tuple[tuple[str, str, str], ...] = (
 
 
 def closed_book_prompt(tokenizer: Any, question: Question) -> str:
-    """Render a question as a chat that ends where the model's answer begins; nothing but the question is in it."""
+    """Render a question as a chat that ends where the model's answer begins; nothing but the question is in it.
+
+    Control tokens that the question, its system prompt or its history spell out are taken apart.
+    """
+    question = neutral_question(question, tokens_of(tokenizer))
     messages = [] if question.system is None else [{"role": "system", "content": question.system}]
     for user, assistant in question.history:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
@@ -83,10 +88,11 @@ def closed_book_prompt(tokenizer: Any, question: Question) -> str:
 def memory_prompt(question: str, memories: Sequence[str]) -> str:
     """Render a question with retrieved text as one more block after the worked examples; the answer is one line.
 
-    Without memories it is the counterpart of context-aware decoding: the same block with an empty fact.
+    Without memories it is the counterpart of context-aware decoding: the same block with an empty fact. Control tokens
+    that are spelled out in it are taken apart.
     """
     blocks = [_block(memory, asked) + f" {answer}" for memory, asked, answer in WORKED_EXAMPLES]
-    return "\n\n".join([HEADING, *blocks, _block(" ".join(memories), question)])
+    return "\n\n".join([HEADING, *blocks, _block(neutral(" ".join(memories)), neutral(question))])
 
 
 def context_window(model: ModelConfig, tokens: int, answer: int) -> Window:

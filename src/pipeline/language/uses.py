@@ -19,6 +19,7 @@ import numpy as np
 from pipeline.language.contrast import namesakes
 from pipeline.language.prompts import closed_book_prompt
 from pipeline.language.rows import TrainingRow
+from pipeline.suites.control_tokens import neutral_fact, tokens_of
 from pipeline.suites.rehearsal import RehearsalPrompt
 from pipeline.suites.types import NO, USES, YES, Fact, Question
 from pipeline.suites.uses import FactsInUse, form_of, told_about
@@ -48,6 +49,7 @@ def use_rows(
     """
     if not count:
         return []
+    facts = [neutral_fact(fact, tokens_of(tokenizer)) for fact in facts]
     replayed = FactsInUse(facts)
     subjects = frozenset(fact.subject for fact in facts) | frozenset(donors)
     rows: list[TrainingRow] = []

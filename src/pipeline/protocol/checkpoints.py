@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from pipeline.artifacts import digest_file, read_json
 from pipeline.config import ModelConfig
-from pipeline.errors import ArtifactError, EngramError, ModelError
+from pipeline.errors import ArtifactError, ModelError
 from pipeline.protocol.entrants import Weights
 
 if TYPE_CHECKING:
@@ -88,15 +88,7 @@ def _adapter(name: str, folder: Path, base: LanguageModel) -> Checkpoint:
     from pipeline.language.adapter import load_adapter
 
     require_same_base(folder, base)
-    try:
-        lm = load_adapter(base, folder)
-    except EngramError:
-        raise
-    except Exception as error:  # PEFT raises whatever its parts raise
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"{folder} is no adapter of {base.name!r} that can be merged into its weights: {first}"
-        ) from error
+    lm = load_adapter(base, folder)
     return Checkpoint(name, "adapter", digest_file(folder / WEIGHTS)[:16], Weights(lm))
 
 
@@ -106,22 +98,16 @@ def require_same_base(folder: Path, base: LanguageModel) -> None:
     Raises:
         ModelError: With what was expected and what was found.
     """
-    if not (folder / CONFIG).is_file() or not (folder / WEIGHTS).is_file():
-        missing = CONFIG if not (folder / CONFIG).is_file() else WEIGHTS
-        raise ModelError(f"{folder} is no PEFT adapter that can be scored: {missing} is missing")
+    from pipeline.language.adapter_check import check_adapter
+
+    check_adapter(folder, base)
     told = read_json(folder / CONFIG)
-    if "LORA" not in str(told.get("peft_type", "")).upper():
-        raise ModelError(
-            f"{folder} holds a PEFT adapter of type {told.get('peft_type')!r}; entrants are one set of weights, so it "
-            "has to be a kind of LoRA, which can be merged into the base"
-        )
     named = str(told.get("base_model_name_or_path") or "")
     if named and not _is_base(named, base):
         raise ModelError(
             f"the adapter in {folder} was trained on {named!r}, but the base is {base.name!r} ({base.folder.name}); "
             "name its base by --set model.name=…, or correct base_model_name_or_path if the weights are the same"
         )
-    _require_fit(folder, base)
 
 
 def _is_base(named: str, base: LanguageModel) -> bool:
@@ -132,28 +118,6 @@ def _is_base(named: str, base: LanguageModel) -> bool:
     if folder.is_dir() and any(folder.glob("*.safetensors")):
         return weights_digest(folder) == base.digest
     return folder.name.lower() in (base.folder.name.lower(), Path(base.name).name.lower())
-
-
-def _require_fit(folder: Path, base: LanguageModel) -> None:
-    """Every LoRA matrix belongs to a matrix of the base, with its width or height."""
-    from safetensors import safe_open
-
-    modules: dict[str, Any] = dict(base.model.named_modules())
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
-        for key in file.keys():  # noqa: SIM118  # no mapping
-            path, _, side = key.removeprefix("base_model.model.").partition(".lora_")
-            if side not in ("A.weight", "B.weight"):
-                continue
-            shape, module = file.get_slice(key).get_shape(), modules.get(path)
-            weight = getattr(module, "weight", None)
-            wanted = None if weight is None else weight.shape[1] if side[0] == "A" else weight.shape[0]
-            found = shape[1] if side[0] == "A" else shape[0]
-            if "embed" not in path and found != wanted:
-                where = f"no matrix {path}" if wanted is None else f"{path} of size {wanted}, not {found}"
-                raise ModelError(
-                    f"the adapter in {folder} belongs to another base: {base.name!r} has {where}; "
-                    "name its base by --set model.name=…"
-                )
 
 
 def _model(name: str, folder: Path, base: LanguageModel, config: ModelConfig) -> Checkpoint:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.reading.passage import Passage, folded, pieces
-from pipeline.suites.rows import Row, read_rows
+from pipeline.suites.rows import Row, each_row
 
 ROLES = ("user", "assistant", "system")
 
@@ -24,7 +24,7 @@ def read_chat(path: Path, name: str) -> list[Passage]:
     """
     exchanges: list[list[tuple[int, Row]]] = []
     last = "system"
-    for turn, row in enumerate(read_rows(path), start=1):
+    for turn, row in enumerate(each_row(path), start=1):
         row.check_fields(("role", "content"))
         if "role" not in row.values:
             row.fail("role", "is missing; a chat log has role and content. Teach a file of facts by itself")

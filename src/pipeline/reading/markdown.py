@@ -11,6 +11,9 @@ from markdown_it.token import Token
 
 from pipeline.reading.passage import Block, Passage, folded, passages_of, read_text
 
+MAX_FILE_BYTES = 1 << 20
+"""Of one file of Markdown; the parser takes half a minute for the worst one of this size, and thrice that for two."""
+
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 
 
@@ -83,5 +86,5 @@ def read_markdown(path: Path, name: str) -> list[Passage]:
     Raises:
         DataError: The file is unreadable or binary; the message names the line.
     """
-    found = sections(read_text(path))
+    found = sections(read_text(path, MAX_FILE_BYTES))
     return [passage for headings, blocks in found for passage in passages_of(name, blocks, headings)]

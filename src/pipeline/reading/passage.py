@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import DataError
-from pipeline.suites.rows import CHAT_TOKENS
+from pipeline.suites.control_tokens import neutral
+from pipeline.suites.rows import CHAT_TOKENS, SPLIT, require_size
 
 ENOUGH = 40
 """Words from which a passage stands alone; shorter blocks of the same section are read together."""
 LARGEST = 120
 """Words of a passage at most; about half of what the sentence encoder reads."""
+
+LONGEST_WORD = 1000
+"""Characters of a word at most; a longer one is no word, and is cut."""
+MAX_FILE_BYTES = 16 << 20
+"""Of one file of text."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+")
 
@@ -40,16 +46,14 @@ class Passage:
     source: str
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file with line ends of one kind; a byte-order mark is dropped.
+def read_text(path: Path, limit: int = MAX_FILE_BYTES) -> str:
+    """A UTF-8 file with line ends of one kind; a byte-order mark is dropped, control tokens are taken apart.
 
     Raises:
-        DataError: It cannot be read, is binary or not UTF-8, or holds a chat-template token; file and line are named.
+        DataError: It cannot be read, has more than ``limit`` bytes, is binary or not UTF-8, or holds a
+            chat-template token; file and line are named.
     """
-    try:
-        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected a UTF-8 text file") from None
+    content = _content(path, limit)
     if (at := content.find(b"\x00")) >= 0:
         raise DataError(
             f"{_place(path, content, at)}: holds a NUL byte, so it is binary or UTF-16; "
@@ -67,7 +71,19 @@ def read_text(path: Path) -> str:
         raise DataError(
             f"{path}:{line}: holds the chat-template token {found.group()!r}, which would break prompts; remove it"
         )
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return neutral(text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _content(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            require_size(path, file, limit)
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); expected a UTF-8 text file") from None
+    if len(content) > limit:
+        raise DataError(f"{path}: expected at most {limit:,} bytes of text; {SPLIT}")
+    return content.removeprefix(b"\xef\xbb\xbf")
 
 
 def _place(path: Path, content: bytes, offset: int) -> str:
@@ -84,7 +100,7 @@ def pieces(text: str) -> list[str]:
     """A text in pieces of at most `LARGEST` words, cut after sentences; a longer sentence is cut between words."""
     found: list[list[str]] = [[]]
     for sentence in _SENTENCE_END.split(folded(text)):
-        words = sentence.split()
+        words = [part for word in sentence.split() for part in _cut(word)]
         if found[-1] and len(found[-1]) + len(words) > LARGEST:
             found.append([])
         for start in range(0, len(words), LARGEST):
@@ -92,6 +108,10 @@ def pieces(text: str) -> list[str]:
                 found.append([])
             found[-1] += words[start : start + LARGEST]
     return [" ".join(words) for words in found if words]
+
+
+def _cut(word: str) -> list[str]:
+    return [word[first : first + LONGEST_WORD] for first in range(0, len(word), LONGEST_WORD)]
 
 
 def gathered(blocks: Iterable[Block]) -> Iterator[Block]:

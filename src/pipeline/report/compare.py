@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from matplotlib.figure import Figure
 from rich.table import Table as RichTable
 
 from pipeline.artifacts import read_json, read_table
-from pipeline.errors import ArtifactError
+from pipeline.config.yaml_tree import read_yaml
+from pipeline.errors import ArtifactError, ConfigError
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.evaluation.arms import ARMS
 from pipeline.evaluation.selection import fixed_subset
@@ -117,8 +117,8 @@ def _text(value: Any) -> str:
 def _config(run: Path) -> Any:
     path = run / "config.yaml"
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+        return read_yaml(path).plain()
+    except ConfigError as error:
         raise ArtifactError(f"{path}: cannot read the configuration ({error})") from None
 
 

@@ -22,18 +22,20 @@ from pipeline.report.figures import (
     usable_table,
 )
 from pipeline.report.schema import Report
+from pipeline.terminal import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
 
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML show as it stands, on one line."""
-    return _SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False)) if text else ""
+    shown = _SPECIAL.sub(r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))
+    return re.sub(r"^(\d+)\.", r"\1\\.", shown)  # a number that would begin a list
 
 
 def _plain(text: str) -> str:
     """For figures and our own names: only what would break a table cell."""
-    return html.escape(text, quote=False).replace("|", "\\|")
+    return html.escape(visible(text), quote=False).replace("|", "\\|")
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

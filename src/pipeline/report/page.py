@@ -9,6 +9,7 @@ import base64
 from collections.abc import Mapping, Sequence
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from pipeline.report.base import RunReport
 from pipeline.report.composed_table import composed_table
@@ -26,6 +27,7 @@ from pipeline.report.figures import (
     usable_table,
 )
 from pipeline.report.schema import Report
+from pipeline.terminal import visible
 
 PLOT_TITLES = {
     "arms": "Exact match of every arm with its 95 % interval",
@@ -68,6 +70,11 @@ def page(
     )
 
 
+def _shown(value: object) -> object:
+    """Text without control characters; what is HTML already stays as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def render_page(
     report: RunReport,
     cards: Sequence[tuple[str, str, str]],
@@ -95,6 +102,7 @@ def render_page(
     environment = Environment(
         loader=PackageLoader("pipeline.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.finalize = _shown
     return environment.get_template("report.html.j2").render(
         report=report,
         cards=cards,

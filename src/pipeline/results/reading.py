@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from pipeline.errors import ArtifactError, DataError
+from pipeline.config.yaml_tree import read_yaml
+from pipeline.errors import ArtifactError, ConfigError, DataError
 from pipeline.report.base import RunReport, checked
 from pipeline.report.compare import flatten
 from pipeline.report.flows import flow_reports
@@ -151,8 +150,8 @@ def _json(path: Path) -> Any:
 def _settings(path: Path) -> dict[str, Any] | None:
     """A run's settings by dotted key, of any version; None where they were not kept, or cannot be read."""
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        values = read_yaml(path).plain()
+    except ConfigError:
         return None
     return flatten(values) if isinstance(values, dict) else None
 

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from pipeline.errors import ServiceError
+from pipeline.services.access import CLIENT, LOOPBACK, headers, reached_at
 
 _BUSY, _ATTEMPTS = 503, 6  # SQLite was locked for a moment; Prefect asks its clients to try again
 ALIVE = ("PENDING", "RUNNING", "CANCELLING")
@@ -28,10 +29,15 @@ def answers(url: str, timeout: float = 2.0) -> bool:
 
 
 class PrefectServer:
-    """Client of one Prefect server on loopback."""
+    """Client of one Prefect server; it authenticates with what the environment holds.
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/api"
+    Args:
+        port: Of the server.
+        host: The address that the server is bound to.
+    """
+
+    def __init__(self, port: int, host: str = LOOPBACK) -> None:
+        self.url = f"http://{reached_at(host)}:{port}/api"
 
     def healthy(self) -> bool:
         """Whether the server answers."""
@@ -52,7 +58,7 @@ class PrefectServer:
         data = None if body is None else json.dumps(body).encode()
         for attempt in range(_ATTEMPTS):
             request = urllib.request.Request(
-                self.url + path, data=data, method=method, headers={"Content-Type": "application/json"}
+                self.url + path, data=data, method=method, headers={"Content-Type": "application/json"} | headers()
             )
             try:
                 with _OPENER.open(request, timeout=30) as reply:
@@ -61,6 +67,11 @@ class PrefectServer:
             except urllib.error.HTTPError as error:
                 if missing_ok and error.code in (404, 409):
                     return None
+                if error.code == 401:
+                    raise ServiceError(
+                        f"the Prefect server at {self.url} wants a name and a password: set {CLIENT}=name:password "
+                        "in the environment, as it was when the services were started"
+                    ) from None
                 if error.code != _BUSY or attempt == _ATTEMPTS - 1:
                     detail = error.read().decode(errors="replace")[:400]
                     raise ServiceError(f"Prefect refused {method} {path}: status {error.code}, {detail}") from error

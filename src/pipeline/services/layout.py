@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import ServiceError
+from pipeline.services.access import LOOPBACK, credentials, reached_at, shared
 
 TOKEN = "ENGRAM_SERVICES"  # environment variable that marks every process of one start
 
@@ -64,9 +65,10 @@ def repository() -> Path:
     return folder
 
 
-def environment(layout: Layout, prefect_port: int, token: str) -> dict[str, str]:
+def environment(layout: Layout, prefect_port: int, token: str, host: str = LOOPBACK) -> dict[str, str]:
     """Environment of every service: telemetry off, own database, quiet logs, loopback without a proxy."""
-    loopback = "127.0.0.1,localhost"
+    address = reached_at(host)
+    loopback = "127.0.0.1,localhost" + ("" if address == LOOPBACK else f",{address}")
     proxies = {
         name: f"{os.environ[name]},{loopback}" if os.environ.get(name) else loopback
         for name in ("NO_PROXY", "no_proxy")
@@ -81,7 +83,7 @@ def environment(layout: Layout, prefect_port: int, token: str) -> dict[str, str]
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(path)),
         "PYTHONUNBUFFERED": "1",
         "PREFECT_HOME": str(layout.prefect_home),
-        "PREFECT_API_URL": f"http://127.0.0.1:{prefect_port}/api",
+        "PREFECT_API_URL": f"http://{address}:{prefect_port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_SERVER_LOGGING_LEVEL": "WARNING",
@@ -96,6 +98,7 @@ def environment(layout: Layout, prefect_port: int, token: str) -> dict[str, str]
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_TRACKING_URI": layout.tracking_uri,
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        **shared(credentials()),
     }
 
 

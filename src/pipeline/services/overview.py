@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import EngramError
 from pipeline.services import processes
+from pipeline.services.access import reached_at
 from pipeline.services.api import PrefectServer, answers
 from pipeline.services.layout import Layout
 from pipeline.services.processes import Service, State
@@ -48,7 +49,7 @@ def _service_row(service: Service, state: State) -> ServiceRow:
     running = processes.leader(service) is not None
     health, heard = _health(service, state) if running else ("ended", "")
     label = f"{service.name} worker" if service.port is None else service.name
-    address = "" if service.port is None else f"http://127.0.0.1:{service.port}"
+    address = "" if service.port is None else f"http://{reached_at(state.host)}:{service.port}"
     return ServiceRow(
         name=label,
         state=health,
@@ -64,14 +65,14 @@ def _health(service: Service, state: State) -> tuple[str, str]:
     """State and, for a worker, how long ago the server heard from it."""
     if service.port is not None:
         path = "/api/health" if service.name == "prefect" else "/health"
-        return ("healthy" if answers(f"http://127.0.0.1:{service.port}{path}") else "no answer"), ""
+        return ("healthy" if answers(f"http://{reached_at(state.host)}:{service.port}{path}") else "no answer"), ""
     server = _server(state)
     if server is None:
         return "no server", ""
     try:
         found = server.workers(service.name)
-    except EngramError:
-        return "no answer", ""
+    except EngramError as error:
+        return ("name and password wanted" if "a name and a password" in str(error) else "no answer"), ""
     if not found or found[0]["status"] != "ONLINE":
         return "offline", ""
     return "healthy", f"{_duration(_age(found[0]['last_heartbeat_time']))} ago"
@@ -110,7 +111,11 @@ def schedules(root: Path) -> list[str]:
     if server is None or not server.healthy():
         return []
     lines = []
-    for deployment in server.deployments():
+    try:
+        deployments = server.deployments()
+    except EngramError as error:
+        return [f"not known, {error}"]
+    for deployment in deployments:
         for entry in deployment["schedules"]:
             plan = entry["schedule"]
             active = "active" if entry["active"] and not deployment["paused"] else "paused"
@@ -123,7 +128,7 @@ def _server(state: State) -> PrefectServer | None:
     service = state.find("prefect")
     if service is None or service.port is None or processes.leader(service) is None:
         return None
-    return PrefectServer(service.port)
+    return PrefectServer(service.port, state.host)
 
 
 def _age(stamp: str) -> float:

@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from pipeline.errors import ServiceError
+from pipeline.services.access import LOOPBACK
 from pipeline.services.layout import TOKEN, Layout
 
 _CLOCK_SLACK = 1.0  # seconds that two readings of one process's start time may differ
@@ -51,6 +52,7 @@ class State:
 
     token: str
     services: tuple[Service, ...]
+    host: str = LOOPBACK
 
     def find(self, name: str) -> Service | None:
         """The service of that name, if it was started."""
@@ -61,14 +63,14 @@ def read_state(layout: Layout) -> State | None:
     """Read the record of running services; None when nothing was started or the record is torn."""
     try:
         raw = json.loads(layout.state.read_text())
-        return State(raw["token"], tuple(Service(**row) for row in raw["services"]))
+        return State(raw["token"], tuple(Service(**row) for row in raw["services"]), raw.get("host", LOOPBACK))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def write_state(layout: Layout, state: State) -> None:
     """Replace the record atomically."""
-    text = json.dumps({"token": state.token, "services": [asdict(s) for s in state.services]}, indent=2)
+    text = json.dumps(asdict(state), indent=2)
     temporary = layout.state.with_suffix(".json.tmp")
     temporary.write_text(text + "\n")
     os.replace(temporary, layout.state)

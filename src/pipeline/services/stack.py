@@ -21,6 +21,7 @@ import yaml
 
 from pipeline.errors import EngramError, ServiceError
 from pipeline.services import ports, processes
+from pipeline.services.access import LOOPBACK, reached_at, require_access
 from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.layout import Layout, environment, gpu_count, repository
 from pipeline.services.processes import Service, State
@@ -33,7 +34,13 @@ _HEADER = "# written by `engram up`, removed by `engram down`: the prefect comma
 Say = Callable[[str], None]
 
 
-def up(root: Path, say: Say, prefect_port: int = PREFECT_PORT, mlflow_port: int = MLFLOW_PORT) -> State:
+def up(
+    root: Path,
+    say: Say,
+    prefect_port: int = PREFECT_PORT,
+    mlflow_port: int = MLFLOW_PORT,
+    host: str = LOOPBACK,
+) -> State:
     """Start all services and wait until every one is healthy; when they already run, only say so.
 
     Args:
@@ -41,23 +48,29 @@ def up(root: Path, say: Say, prefect_port: int = PREFECT_PORT, mlflow_port: int 
         say: Receives one line per step.
         prefect_port: Preferred loopback port of the Prefect server; a free one is taken when it is in use.
         mlflow_port: The same for MLflow's dashboard.
+        host: The address that both servers are bound to; any but loopback needs a name and a password.
 
     Returns:
         The services that run now.
 
     Raises:
-        ServiceError: A service failed; everything that was started is stopped again.
+        ServiceError: A service failed; everything that was started is stopped again. Or an address is to be opened
+            without a name and a password.
     """
+    pair = require_access(host)
+    ports.require_own(host)
     layout = Layout(root.resolve())
     repository()
     with _exclusively(layout):
         state = processes.read_state(layout)
         if state is not None and all(processes.leader(service) for service in state.services):
+            if state.host != host:
+                raise ServiceError(f"the services already run on {state.host}; `engram down` first")
             say("the services already run")
             return state
         if state is not None:
             processes.stop(state)
-        starting = _Start(layout, say, prefect_port, mlflow_port)
+        starting = _Start(layout, say, prefect_port, mlflow_port, host, guarded=pair is not None)
         try:
             return starting.run()
         except BaseException as error:
@@ -94,7 +107,7 @@ def _settle(state: State, say: Say) -> None:
     prefect = state.find("prefect")
     if prefect is None or prefect.port is None or processes.leader(prefect) is None:
         return
-    server = PrefectServer(prefect.port)
+    server = PrefectServer(prefect.port, state.host)
     with contextlib.suppress(ServiceError):
         for run in server.flow_runs(200, ALIVE):
             say(f"run {run['name']} is interrupted; the same command resumes it")
@@ -104,17 +117,26 @@ def _settle(state: State, say: Say) -> None:
 class _Start:
     """One attempt to start everything; remembers what runs so that it can be undone."""
 
-    def __init__(self, layout: Layout, say: Say, prefect_port: int, mlflow_port: int) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        say: Say,
+        prefect_port: int,
+        mlflow_port: int,
+        host: str = LOOPBACK,
+        guarded: bool = False,
+    ) -> None:
+        self.host, self.guarded = host, guarded
         self.layout = layout
         self.say = say
         self.token = uuid.uuid4().hex
         self.services: list[Service] = []
         self.prefect_port = self._port("Prefect", prefect_port, frozenset())
         self.mlflow_port = self._port("MLflow", mlflow_port, frozenset({self.prefect_port}))
-        self.environment = environment(layout, self.prefect_port, self.token)
+        self.environment = environment(layout, self.prefect_port, self.token, host)
 
     def _port(self, name: str, wanted: int, taken: frozenset[int]) -> int:
-        port = ports.choose(wanted, taken)
+        port = ports.choose(wanted, taken, self.host)
         if wanted and port != wanted:
             self.say(f"port {wanted} is in use: {name} takes {port}")
         return port
@@ -125,26 +147,26 @@ class _Start:
             folder.mkdir(parents=True, exist_ok=True)
         self._spawn("prefect", self._prefect_command(), port=self.prefect_port)
         self._spawn("mlflow", self._mlflow_command(), port=self.mlflow_port)
-        server = PrefectServer(self.prefect_port)
+        server = PrefectServer(self.prefect_port, self.host)
         self._wait("prefect", server.healthy)
         self._configure(server)
         self._start_workers()
         self._deploy()
         for pool in ("cpu", "cuda"):
             self._wait(pool, partial(server.has_worker, pool))
-        self._wait("mlflow", lambda: answers(f"http://{ports.LOOPBACK}:{self.mlflow_port}/health"))
+        self._wait("mlflow", lambda: answers(f"http://{reached_at(self.host)}:{self.mlflow_port}/health"))
         _announce_server(server.url, self.say)
         return self._record()
 
     def undo(self) -> None:
         """Stop what was started so far."""
-        state = State(self.token, tuple(self.services))
+        state = State(self.token, tuple(self.services), self.host)
         processes.stop(state)
         _forget_server(state)
         self.layout.state.unlink(missing_ok=True)
 
     def _record(self) -> State:
-        state = State(self.token, tuple(self.services))
+        state = State(self.token, tuple(self.services), self.host)
         processes.write_state(self.layout, state)
         return state
 
@@ -156,13 +178,17 @@ class _Start:
         self._record()
 
     def _prefect_command(self) -> list[str]:
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", ports.LOOPBACK]
+        command = [sys.executable, "-m", "prefect", "server", "start", "--host", self.host]
         return [*command, "--port", str(self.prefect_port)]
 
     def _mlflow_command(self) -> list[str]:
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", ports.LOOPBACK]
+        artifacts = (self.layout.mlflow / "artifacts").as_uri()
+        if self.guarded:
+            command = [sys.executable, "-m", "pipeline.services.dashboard", self.host, str(self.mlflow_port)]
+            return [*command, self.layout.tracking_uri, artifacts]
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", self.host]
         command += ["--port", str(self.mlflow_port), "--backend-store-uri", self.layout.tracking_uri]
-        return [*command, "--artifacts-destination", (self.layout.mlflow / "artifacts").as_uri()]
+        return [*command, "--artifacts-destination", artifacts]
 
     def _configure(self, server: PrefectServer) -> None:
         """Pools, limits and automations; and an end to runs whose workers died with an earlier start."""
@@ -254,7 +280,11 @@ def _forget_server(state: State) -> None:
     """Remove the file again if it names the server of ``state``."""
     prefect = state.find("prefect")
     with contextlib.suppress(OSError):
-        if prefect is not None and prefect.port and _toml().read_text() == _toml_text(PrefectServer(prefect.port).url):
+        if (
+            prefect is not None
+            and prefect.port
+            and _toml().read_text() == _toml_text(PrefectServer(prefect.port, state.host).url)
+        ):
             _toml().unlink()
 
 

@@ -19,6 +19,7 @@ from pipeline.stores.encoder import SentenceEncoder
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.persistence import KIND, load
 from pipeline.stores.retriever import StoreRetriever
+from pipeline.suites.control_tokens import neutral
 from pipeline.suites.rows import CHAT_TOKENS
 from pipeline.suites.types import Question
 
@@ -81,6 +82,7 @@ def ask_question(
         StoreError: There is no store, or an empty one.
     """
     _check(question)
+    question = neutral(question)
     source = _source(adapter, root, overrides)
     if slow:
         source = replace(source, adapter=need_slow(source.slow, source.name), name=f"{source.name}, slow average")
@@ -116,7 +118,10 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
             )
         return _Source(champion.adapter, champion.run, f"champion (version {champion.version})", champion.slow)
     folder = Path(adapter)
-    if (folder / WEIGHTS).is_file():
+    if folder.is_dir() and not (folder / "manifest.json").is_file():
+        from pipeline.language.adapter_check import require_files
+
+        require_files(folder)
         return _Source(folder, run_around(folder), adapter, find_slow(folder))
     try:
         run = find_run(adapter, root)
@@ -181,9 +186,12 @@ def _generate(question: str, memories: tuple[Memory, ...] | None, source: _Sourc
     from pipeline.language.generation import generate
     from pipeline.language.models import load_for_evaluation
     from pipeline.language.prompts import closed_book_prompt, memory_prompt
+    from pipeline.protocol.checkpoints import require_same_base
 
     lm = load_for_evaluation(config.model)
     if source.adapter is not None:
+        if source.run is None:  # brought from elsewhere
+            require_same_base(source.adapter, lm)
         lm = load_adapter(lm, source.adapter)
     limit, contrast = config.evaluation.max_new_tokens, config.evaluation.memory_contrast
     if memories is None:

@@ -19,7 +19,7 @@ from pipeline.errors import ConfigError
 from pipeline.evaluation.prompts import leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
 from pipeline.suites.registry import SuiteSettings, register_suite
-from pipeline.suites.rows import CHAT_TOKENS, Row, read_rows
+from pipeline.suites.rows import CHAT_TOKENS, Row, each_row
 from pipeline.suites.statistics import statistics
 from pipeline.suites.types import DOCUMENT, Fact, Question, Recall, Suite
 
@@ -61,7 +61,7 @@ def read_documents(path: Path, forbidden: str = CHAT_TOKENS) -> tuple[list[Fact]
         DataError: A row is malformed; the message names file, line and field.
     """
     facts: dict[tuple[str, str], Fact] = {}
-    for row in read_rows(path, forbidden):
+    for row in each_row(path, forbidden):
         fact = _passage(row)
         facts.setdefault((fact.subject, fact.text), fact)
     return _without_unanswerable(list(facts.values()))

@@ -25,9 +25,9 @@ from pipeline.evaluation.prompts import holds, leaked_answer
 from pipeline.evaluation.scoring import exact_match, normalise
 from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.registry import SuiteSettings, register_suite
-from pipeline.suites.rows import CHAT_TOKENS, Row, read_rows
+from pipeline.suites.rows import CHAT_TOKENS, Row, each_row
 from pipeline.suites.statistics import statistics
-from pipeline.suites.study_forms import STATEMENT_ONLY, own_questions, with_study_forms
+from pipeline.suites.study_forms import LONGEST_NAME, STATEMENT_ONLY, own_questions, with_study_forms
 from pipeline.suites.types import Fact, Question, Split, Style, Suite
 
 SPLITS = ("train", "probe", "test")
@@ -59,7 +59,7 @@ def read_facts(path: Path, session: str | None = None, forbidden: str = CHAT_TOK
             differently. The message names file, line and field.
     """
     placed: dict[tuple[str, str], _Placed] = {}
-    for row in read_rows(path, forbidden):
+    for row in each_row(path, forbidden):
         fact = _fact(row, session)
         known = placed.setdefault((fact.session, fact.id), _Placed(fact, row.line))
         if known.fact != fact:
@@ -70,7 +70,7 @@ def read_facts(path: Path, session: str | None = None, forbidden: str = CHAT_TOK
 
 def _fact(row: Row, session: str | None) -> Fact:
     row.check_fields(_FACT_FIELDS)
-    identity, text = row.text("id"), row.text("text")
+    identity, text = row.identifier("id"), row.text("text")
     own_session = row.optional("session") or "default"
     try:
         check_name(session or own_session, "session")
@@ -138,14 +138,14 @@ def _require_one_answer(path: Path, placed: Sequence[_Placed]) -> None:
 
 
 def capitalised_runs(text: str) -> set[str]:
-    """Every run of capitalised words in a text, and every part of one; possessives lose their ending.
+    """Every run of at most `LONGEST_NAME` capitalised words, and every part of one; possessives lose their ending.
 
     A single word that begins the text is capitalised by rule and left out.
     """
     found = set()
     for match in _CAPITALS.finditer(text):
         words = re.sub(r"['’]s\b", "", match.group()).split()
-        spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
+        spans = [(i, j) for i in range(len(words)) for j in range(i + 1, min(i + LONGEST_NAME, len(words)) + 1)]
         found |= {" ".join(words[i:j]) for i, j in spans if j - i > 1 or match.start() + i > 0}
     return found
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol, cast
 import yaml
 
 from pipeline.suites.events import fill
-from pipeline.suites.rows import read_rows
+from pipeline.suites.rows import each_row
 from pipeline.suites.types import Question, Split, Style
 
 STYLES = ("question", "cloze", "request")
@@ -223,7 +223,7 @@ def read_test_forms(path: Path, language: Language = EPISODIC) -> dict[str, tupl
     """
     found: dict[str, list[Form]] = {}
     lines: dict[tuple[str, ...], int] = {}
-    for row in read_rows(path):
+    for row in each_row(path):
         row.check_fields(("relation", "template", "style", "system", "history"))
         relation, template = row.text("relation"), row.text("template")
         if relation not in language.relations:

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
+import reprlib
+import stat
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from pipeline.errors import DataError
+from pipeline.suites.control_tokens import neutral
 
+MAX_FILE_BYTES = 128 << 20
+"""Of one file of JSON lines; a larger one is refused before it is read, a stream as soon as it exceeds this."""
 MAX_LINE_BYTES = 1 << 20
+MAX_ROWS = 1_000_000
+"""Rows of one file, as many as the largest store that was tried."""
+MAX_TEXT = 1 << 16
+"""Characters of one text; no model here reads as much at once."""
+MAX_NAME = 200
+"""Characters of an id."""
+MAX_ITEMS = 1000
+"""Entries of one list, and fields of one object."""
 CHAT_TOKENS = r"<\|[^|>]*\|>"
 """Regular expression of chat-template tokens such as ``<|im_end|>``, which no text may hold."""
 
@@ -41,7 +56,9 @@ class Row:
 
     def check_fields(self, known: Sequence[str]) -> None:
         """Refuse a field that looks like a misspelt known one; other fields are the user's own and are ignored."""
-        for field in self.values:
+        if len(self.values) > MAX_ITEMS:
+            self.fail(next(iter(self.values)), f"stands in an object of {len(self.values)} fields, at most {MAX_ITEMS}")
+        for field in (name for name in self.values if len(name) <= 2 * max(map(len, known))):
             near = difflib.get_close_matches(field, known, n=1, cutoff=0.75)
             if field not in known and near:
                 self.fail(field, f"is unknown; did you mean {near[0]!r}?")
@@ -56,10 +73,12 @@ class Row:
             self.fail(field, f"holds the chat-template token {found.group()!r}, which would break prompts; remove it")
         if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
             self.fail(field, "holds a NUL character or half of a surrogate pair, which no text file can keep")
-        return value.strip()
+        if len(value) > MAX_TEXT:
+            self.fail(field, f"has {len(value)} characters; expected at most {MAX_TEXT}. Split it over several rows")
+        return neutral(value.strip())
 
     def text(self, field: str) -> str:
-        """A required, non-empty string, stripped.
+        """A required, non-empty string, stripped; control tokens of other templates than ChatML are taken apart.
 
         Raises:
             DataError: It is missing, no string, empty, or holds a chat-template token.
@@ -67,6 +86,13 @@ class Row:
         if field not in self.values:
             self.fail(field, "is missing; expected a string")
         return self._checked(field, self.values[field])
+
+    def identifier(self, field: str) -> str:
+        """A required string of one short line, fit to be a name in tables and messages."""
+        value = self.text(field)
+        if len(value) > MAX_NAME or not value.isprintable():
+            self.fail(field, f"expected at most {MAX_NAME} printable characters on one line, found {shortened(value)}")
+        return value
 
     def optional(self, field: str) -> str | None:
         """A string that may be absent or null."""
@@ -84,6 +110,8 @@ class Row:
         value = self.values.get(field, [])
         if not isinstance(value, list):
             self.fail(field, f"expected a list, found {_kind(value)}")
+        if len(value) > MAX_ITEMS:
+            self.fail(field, f"has {len(value)} entries; expected at most {MAX_ITEMS}. Split it over several rows")
         return value
 
     def texts(self, field: str) -> tuple[str, ...]:
@@ -102,7 +130,7 @@ class Row:
         """One of a few words."""
         value = self.values.get(field, default)
         if value not in known:
-            self.fail(field, f"expected one of {', '.join(known)}, found {value!r}")
+            self.fail(field, f"expected one of {', '.join(known)}, found {shortened(value)}")
         return str(value)
 
     def history(self) -> tuple[tuple[str, str], ...]:
@@ -128,43 +156,89 @@ def _kind(value: object) -> str:
     return names.get(type(value), "a string")
 
 
+def shortened(value: object) -> str:
+    """How a value is shown in a message: on one line, and never long."""
+    return _REPR.repr(value)
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = 120
+
+
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f"the key {key!r} stands twice in one object")
-    return dict(pairs)
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {shortened(twice)} stands twice in one object")
+    return values
 
 
 def read_rows(path: Path, forbidden: str = CHAT_TOKENS) -> list[Row]:
-    """Read a file of JSON lines; a byte-order mark, CRLF and blank lines are accepted.
+    """All rows of `each_row`, which is for those who need one at a time."""
+    return list(each_row(path, forbidden))
+
+
+def each_row(path: Path, forbidden: str = CHAT_TOKENS) -> Iterator[Row]:
+    """Read a file of JSON lines row by row; a byte-order mark, CRLF and blank lines are accepted.
 
     Args:
-        path: A UTF-8 file with one JSON object a line, each at most 1 MiB.
+        path: A UTF-8 file with one JSON object a line: at most `MAX_LINE_BYTES` a line, `MAX_FILE_BYTES` in all and
+            `MAX_ROWS` rows. Never more than one line of it is in memory. A pipe will do.
         forbidden: Regular expression that no text of a row may match.
 
     Raises:
-        DataError: The file is missing, unreadable or empty, or a line is over-long, not UTF-8, or no JSON object.
+        DataError: The file is missing, unreadable, empty or too large, or a line is over-long, not UTF-8, or no JSON
+            object.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = "is a folder" if path.is_dir() else error.strerror or str(error)
-        raise DataError(f"{path}: cannot be read ({reason}); expected a file of JSON lines") from None
-    rows = [
-        _row(path, number, line, forbidden)
-        for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1)
-        if line.strip()
-    ]
+    rows = 0
+    for number, line in _lines(path):
+        if not line.strip():
+            continue
+        rows += 1
+        if rows > MAX_ROWS:
+            raise DataError(f"{path}:{number}: expected at most {MAX_ROWS:,} rows; {SPLIT}")
+        yield _row(path, number, line, forbidden)
     if not rows:
         raise DataError(f"{path}: is empty; expected at least one JSON object, one a line")
-    return rows
+
+
+SPLIT = "split the file and take in its parts one by one: what is known already is reused"
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines without their ends, the byte-order mark left out."""
+    try:
+        with path.open("rb") as file:
+            require_size(path, file, MAX_FILE_BYTES)
+            taken = 0
+            for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES + 2), b""), start=1):
+                taken += len(line)
+                if taken > MAX_FILE_BYTES:
+                    raise DataError(f"{path}:{number}: expected at most {MAX_FILE_BYTES:,} bytes in all; {SPLIT}")
+                line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if len(line.removesuffix(b"\n")) > MAX_LINE_BYTES:
+                    raise DataError(
+                        f"{path}:{number}: expected at most {MAX_LINE_BYTES} bytes a line, found more. Split the row."
+                    )
+                yield number, line.removesuffix(b"\n")
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = "is a folder" if isinstance(error, IsADirectoryError) else getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be read ({reason}); expected a file of JSON lines") from None
+
+
+def require_size(path: Path, file: BinaryIO, limit: int) -> None:
+    """Refuse a file that says itself that it is too large.
+
+    Raises:
+        DataError: With its size and the limit.
+    """
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode) and found.st_size > limit:
+        raise DataError(f"{path}: has {found.st_size:,} bytes; expected at most {limit:,}: {SPLIT}")
 
 
 def _row(path: Path, number: int, line: bytes, forbidden: str) -> Row:
     where = f"{path}:{number}"
-    if len(line) > MAX_LINE_BYTES:
-        raise DataError(f"{where}: the line has {len(line)} bytes; expected at most {MAX_LINE_BYTES}. Split the row.")
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -35,6 +35,10 @@ STUDIED = (DOCUMENT, STATEMENT_ONLY)
 """Relations of facts without a train question of the user's, which the sleeper studies by itself."""
 
 _DERIVED = re.compile(r"(?:rewrite|held-back|keywords|elliptic)-\d+")
+LONGEST_NAME = 8
+"""Words; of a text in capitals, all runs would be as many as the square of its words."""
+LONGEST_SENTENCE = 1000
+"""Characters of what is read as one plain sentence."""
 _CAPITALS = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)*")
 _OPENERS = re.compile(
     "A|An|At|By|For|From|In|It|Last|Later|My|Next|On|Once|Our|The|Then|This|Today|When|Yesterday"
@@ -111,8 +115,10 @@ def _prepared(fact: Fact) -> Fact:
 
 def _doer(text: str) -> str:
     """The subject of a plain sentence that `statement_question` understands; empty where there is none."""
+    if len(text) > LONGEST_SENTENCE:
+        return ""
     for match in _CAPITALS.finditer(text):
-        words = match.group().split()
+        words = match.group().split()[-LONGEST_NAME:]
         for start in reversed(range(len(words))):  # shortest first, so that "On Friday" stays out of the name
             if _OPENERS.fullmatch(words[start]):
                 break

@@ -20,7 +20,7 @@ from pipeline.language.rewrites import rewrite_question
 from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.facts import capitalised_runs
 from pipeline.suites.registry import SuiteSettings, register_suite
-from pipeline.suites.rows import Row, read_rows
+from pipeline.suites.rows import Row, each_row
 from pipeline.suites.statistics import require_unambiguous, statistics
 from pipeline.suites.types import Choice, Fact, Question, Split, Suite
 
@@ -40,7 +40,7 @@ def read_pairs(path: Path, authors: range) -> dict[int, list[Row]]:
         DataError: A row is malformed, or an author is not there.
     """
     found: dict[int, list[Row]] = defaultdict(list)
-    for row in read_rows(path):
+    for row in each_row(path):
         author = row.values.get("author")
         if not isinstance(author, int):
             row.fail("author", f"expected a number, found {author!r}")
@@ -100,7 +100,7 @@ def _choices(facts: Sequence[Fact], paraphrases: Mapping[str, Row]) -> tuple[Cho
 def _world(path: Path) -> tuple[Question, ...]:
     return tuple(
         Question(f"world-{row.line:03d}", "world", "world", "test", row.text("question"), row.text("answer"))
-        for row in read_rows(path)
+        for row in each_row(path)
     )
 
 
@@ -115,7 +115,7 @@ def build_tofu(folder: Path, authors: range, seed: int) -> Suite:
     Raises:
         DataError: A file is missing or malformed, an author is not there, or a question is ambiguous.
     """
-    paraphrases = {row.text("question"): row for row in read_rows(folder / PARAPHRASES)}
+    paraphrases = {row.text("question"): row for row in each_row(folder / PARAPHRASES)}
     pairs = read_pairs(folder / PAIRS, authors)
     facts = [fact for author, rows in pairs.items() for fact in _facts(author, rows, paraphrases, seed)]
     require_unambiguous("tofu", [question for fact in facts for question in fact.questions])

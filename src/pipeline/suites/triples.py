@@ -20,7 +20,7 @@ from pipeline.catalogue.data import located
 from pipeline.errors import ConfigError, DataError
 from pipeline.suites.controls import all_controls, asked_of
 from pipeline.suites.registry import SuiteSettings, register_suite
-from pipeline.suites.rows import Row, read_rows
+from pipeline.suites.rows import Row, each_row
 from pipeline.suites.statistics import require_unambiguous, statistics
 from pipeline.suites.types import Fact, Question, Split, Style, Suite
 from pipeline.suites.vocabulary import with_article
@@ -50,7 +50,7 @@ def read_triples(path: Path, n: int) -> list[Fact]:
     """
     facts: list[Fact] = []
     lines: dict[tuple[str, str], int] = {}
-    for row in read_rows(path):
+    for row in each_row(path):
         row.check_fields(_FIELDS)
         subject, relation, answer = (row.text(field) for field in _FIELDS)
         if relation not in relations():
