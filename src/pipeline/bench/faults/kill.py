@@ -13,7 +13,7 @@ from random import Random
 from pipeline.bench.faults.commands import KILLED, Ended, Running
 from pipeline.bench.faults.findings import Findings
 from pipeline.bench.faults.invariants import exact, has_champion, result_of, same, settled, whole
-from pipeline.bench.faults.moments import BEGUN, START, Moment, calls_of
+from pipeline.bench.faults.moments import BEGUN, START, calls_of
 from pipeline.bench.faults.nights import SESSION, Nights, Reference, Step, run_of
 from pipeline.stages.registry import stages_of
 
@@ -58,8 +58,12 @@ def _killed(
 ) -> int:
     """Repeat one command with ``share`` kills, then until it ends; returns how many were killed."""
     killed = vain = 0
+    stages = sorted(random.choices((START, *STAGES), k=share), key=(START, *STAGES).index)
     while vain < ATTEMPTS:
-        ended = _attempt(nights, reference, root, step, random) if killed < share else _undisturbed(nights, root, step)
+        if killed < share and stages:
+            ended = _attempt(nights, reference, root, step, stages.pop(0), random)
+        else:
+            ended = nights.engram.run(step.arguments, root)
         if ended.status == KILLED:
             killed += 1
             findings.fault(_where(root, step), "killed")
@@ -72,13 +76,10 @@ def _killed(
     return killed
 
 
-def _undisturbed(nights: Nights, root: Path, step: Step) -> Ended:
-    return nights.engram.run(step.arguments, root)
-
-
-def _attempt(nights: Nights, reference: Reference, root: Path, step: Step, random: Random) -> Ended:
-    """One attempt with one moment ahead; the attempt may end before it."""
-    stage = random.choice([START, *unfinished(root)]) if step.runs else START
+def _attempt(nights: Nights, reference: Reference, root: Path, step: Step, wanted: str, random: Random) -> Ended:
+    """One attempt with one moment ahead, in stage ``wanted`` or else a later one; the attempt may end before it."""
+    left = unfinished(root)
+    stage = START if not step.runs else wanted if wanted in (START, *left) else left[0] if left else START
     calls = [m for m in calls_of(reference.ended[step.name].calls) if m.stage == stage]
     if calls and random.random() < 0.5:
         return nights.engram.run(step.arguments, root, die_at=random.choice(calls))
@@ -104,7 +105,7 @@ def wait_for_stage(running: Running, root: Path, stage: str) -> bool:
     while stage != START and running.alive:
         for path in root.glob(f"runs/*/*/*/{stage}"):
             begun = path / BEGUN
-            if begun.exists() and (begun.stat().st_mtime_ns > running.began_ns or len(list(path.iterdir())) > 1):
+            if begun.exists() and begun.stat().st_mtime_ns > running.began_ns:
                 return True
         time.sleep(0.002)
     return running.alive
@@ -119,6 +120,3 @@ def _where(root: Path, step: Step) -> str:
     if not left:
         return "after the last stage"
     return begun[0] if begun else f"before {left[0]}"
-
-
-__all__ = ["Moment", "ended_well", "kill_nights", "unfinished", "wait_for_stage"]
