@@ -44,10 +44,11 @@ def fill_disks(nights: Nights, reference: Reference, findings: Findings, random:
         with disk(root):
             if disks % 4:
                 nights.prepare(root)
-            used = bytes_below(root)
-            sizes = sorted(random.randint(used, reference.bytes) for _ in range(SIZES_PER_DISK))
             problems: list[str] = []
             for step in nights.steps():
+                used = bytes_below(root)
+                times = SIZES_PER_DISK if step.runs else 1
+                sizes = sorted(random.randint(used, max(used, reference.bytes)) for _ in range(times))
                 problems += _filled(nights, reference, findings, root, step, sizes)
             problems += findings.check(ended_well(nights, root, reference), root)
 

@@ -49,7 +49,7 @@ class Reference:
         root: Where it lies.
         ended: How each step ended, by name.
         seconds: Of every stage of the first night.
-        results: Of the first and the second night.
+        results: Of the first night, and of the second where there was one.
         bytes: That one teacher and one night need.
     """
 
@@ -146,22 +146,23 @@ class Nights:
         return ids
 
     def reference(self, say: Callable[[str], None]) -> Reference:
-        """Run teacher and two nights undisturbed.
+        """Run teacher and night undisturbed, and a second night where files of the first are to be damaged.
 
         Raises:
             BenchmarkError: A command fails even undisturbed, or the store already is not what was taught.
         """
         root, ended, size = self.work / "reference", {}, 0
         self.prepare(root)
-        for step in (*self.steps(), self.night(2)):
+        second = [self.night(2)] if "flip" in self.config.kinds else []
+        for step in (*self.steps(), *second):
             say(step.name)
             ended[step.name] = done = self.engram.run(step.arguments, root)
             if done.status not in (0, 1):
                 raise BenchmarkError(f"{step.name} ends with status {done.status} undisturbed: {done.output[-2000:]}")
             size = size if step.runs > 1 else bytes_below(root)
-        first, second = sorted(list_runs(root), key=lambda run: str(run.manifest()["started"]))
-        seconds = {name: result.seconds for name, result in stage_results(first).items()}
-        return Reference(root, ended, seconds, (result_of(first), result_of(second)), size)
+        runs = sorted(list_runs(root), key=lambda run: str(run.manifest()["started"]))
+        seconds = {name: result.seconds for name, result in stage_results(runs[0]).items()}
+        return Reference(root, ended, seconds, tuple(map(result_of, runs)), size)
 
 
 def run_of(root: Path, number: int) -> RunFolder | None:
