@@ -47,7 +47,7 @@ def tracking_uri(config: TrackingConfig, root: Path) -> str:
 
 @contextmanager
 def quietly(uri: str) -> Iterator[None]:
-    """Silence MLflow's loggers and warnings within the block, and turn its errors into `ServiceError`, a full disk into `ArtifactError`."""
+    """Silence MLflow within the block; its errors become `ServiceError`, a full disk becomes `ArtifactError`."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     loggers = [logging.getLogger(name) for name in _NOISY]
