@@ -7,6 +7,7 @@ the message asks, and the command has to end well.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
@@ -52,15 +53,15 @@ def flip_files(nights: Nights, reference: Reference, findings: Findings, random:
             problems = _damaged(nights, findings, root, night, reference.results[0], random)
         else:
             nights.engram.run(night.arguments, root)
-            shown = _report(nights, root)
-            problems = _damaged(nights, findings, root, nights.night(2), reference.results[1], random, shown)
+            run = run_of(root, 1)
+            assert run is not None
+            report = Step("report", ("report", str(run.path)), 1)
+            problems = _damaged(nights, findings, root, nights.night(2), reference.results[1], random, report)
         nights.done_with(root, problems)
 
 
 def _interrupt(nights: Nights, reference: Reference, root: Path, step: Step, random: Random) -> None:
     """Kill a night within one of its stages."""
-    import time
-
     stage = random.choice(unfinished(root))
     running = nights.engram.start(step.arguments, root)
     if wait_for_stage(running, root, stage):
@@ -76,16 +77,20 @@ def _damaged(
     step: Step,
     wanted: dict[str, Any],
     random: Random,
-    shown: str | None = None,
+    report: Step | None = None,
 ) -> list[str]:
-    """Damage one file, then run ``step``, which has to make ``wanted`` or an error; returns what did not hold."""
+    """Damage one file, then run ``step``, which has to make ``wanted`` or an error; returns what did not hold.
+
+    ``report`` is a command that has to print the same before and after, or to fail in words.
+    """
+    shown = nights.engram.run(report.arguments, root).output if report else ""
     kind, path = choose(root, random)
     before = path.read_bytes()
     how = damage(path, random)
     name = path.relative_to(root).as_posix()
     wrong: list[str] = []
-    if shown is not None:
-        read = nights.engram.run(("report", str(_folder(root, 1))), root)
+    if report is not None:
+        read = nights.engram.run(report.arguments, root)
         if read.output != shown:
             wrong += _names(read, root, name)
     ended = nights.engram.run(step.arguments, root)
@@ -138,13 +143,3 @@ def damage(path: Path, random: Random) -> str:
         file.truncate(len(data))
         file.write(data)
     return told
-
-
-def _folder(root: Path, number: int) -> Path:
-    run = run_of(root, number)
-    assert run is not None
-    return run.path
-
-
-def _report(nights: Nights, root: Path) -> str:
-    return nights.engram.run(("report", str(_folder(root, 1))), root).output
