@@ -10,6 +10,7 @@ from pipeline.artifacts import RunFolder, stage_results
 from pipeline.errors import ArtifactError
 from pipeline.report.build import load_report
 from pipeline.report.flows import load_any_report
+from pipeline.sessions.champion import adapter_of
 from tests.stages.examples import lora_train
 from tests.stages.nights import ScriptedNight
 
@@ -68,6 +69,13 @@ def test_a_changed_figure_in_a_report_is_an_error(scripted_night: ScriptedNight,
             read(run.path)
     assert load_report(run.path, verify=False).telemetry["retrieval.requests"] == 49
     assert load_report(alone).telemetry["retrieval.requests"] == requests == 40  # a copy has nothing to compare with
+
+
+def test_a_damaged_adapter_answers_no_question(scripted_night: ScriptedNight) -> None:
+    run = scripted_night.run(*SETTINGS)
+    change(adapter_of(run) / "adapter_model.safetensors", b"read", b"ride")
+    with pytest.raises(ArtifactError, match=r"adapter_model\.safetensors: digest differs"):
+        adapter_of(run)
 
 
 def test_a_stage_that_was_run_again_meanwhile_is_no_input(scripted_night: ScriptedNight) -> None:
