@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.artifacts import Manifest, digest_file, digest_json, digest_tree, load, publish, write_bytes, write_table
 from pipeline.artifacts.digests import code_version
+from pipeline.artifacts.sealed import sealed_again
 from pipeline.errors import ArtifactError
 
 
@@ -74,7 +75,7 @@ def test_a_file_outside_is_refused_both_ways(folder: Path, tmp_path: Path) -> No
     content = json.loads((folder / "manifest.json").read_text())
     for path in ("../secret", str(tmp_path / "secret")):
         content["files"][0]["path"] = path
-        (folder / "manifest.json").write_text(json.dumps(content))
+        (folder / "manifest.json").write_text(sealed_again(json.dumps(content)))
         with pytest.raises(ArtifactError, match="lies outside its folder"):
             load(folder / "manifest.json")
 
@@ -92,7 +93,7 @@ def test_what_is_no_manifest_is_an_artifact_error(tmp_path: Path, content: str) 
 def test_another_manifest_version_is_an_error(folder: Path) -> None:
     published(folder)
     text = (folder / "manifest.json").read_text().replace('"schema_version": 1', '"schema_version": 2')
-    (folder / "manifest.json").write_text(text)
+    (folder / "manifest.json").write_text(sealed_again(text))
     with pytest.raises(ArtifactError, match="expected manifest version 1, found 2"):
         load(folder / "manifest.json")
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import RunFolder, find_run, list_runs, open_run, read_json, resumable, write_json
+from pipeline.artifacts import RunFolder, find_run, list_runs, open_run, resumable, write_json
+from pipeline.artifacts.sealed import write_sealed
 from pipeline.config import FlowConfig, config_hash, load_config
 from pipeline.errors import ArtifactError, ConfigError, DataError, EngramError, StoreError
 
@@ -170,6 +171,6 @@ def test_no_run_and_a_foreign_manifest_are_artifact_errors(tmp_path: Path, confi
         RunFolder.at(tmp_path)
     run = open_run(config, run_id="one")
     run.release()
-    write_json(run.path / "manifest.json", read_json(run.path / "manifest.json") | {"schema_version": 9})
+    write_sealed(run.path / "manifest.json", run.manifest() | {"schema_version": 9})
     with pytest.raises(ArtifactError, match="expected a run manifest of version 1"):
         RunFolder.at(run.path).manifest()

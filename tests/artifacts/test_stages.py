@@ -23,6 +23,7 @@ from pipeline.artifacts import (
     stage,
     stage_results,
 )
+from pipeline.artifacts.sealed import sealed_again
 from pipeline.config import load_config
 from pipeline.errors import ArtifactError, ConfigError
 
@@ -121,7 +122,7 @@ def test_a_damaged_manifest_is_no_hit(run: RunFolder) -> None:
     teach(run)
     content = json.loads(path.read_text())
     del content["metadata"]["inputs"]
-    path.write_text(json.dumps(content))
+    path.write_text(sealed_again(json.dumps(content)))
     assert "lacks 'inputs'" in plan(run, "teach", **KEY).reason
     assert not teach(run).cached
 

@@ -44,3 +44,14 @@ def test_what_does_not_fit_is_left_alone(tiny: LanguageModel, computed: tuple[En
     path.write_bytes(b"half a file")
     assert not load_lower(tiny, whole, path)
     assert all(row.lower is None for row in whole.rows)
+
+
+@pytest.mark.parametrize("share", (0.5, 0.9, 0.999))
+def test_a_flipped_byte_is_computed_anew(tiny: LanguageModel, computed: tuple[EncodedRows, Path], share: float) -> None:
+    _, path = computed
+    data = bytearray(path.read_bytes())
+    data[int(share * len(data))] ^= 1
+    path.write_bytes(data)
+    whole = encode(tiny, mixed_rows(tiny), 2)
+    assert not load_lower(tiny, whole, path)
+    assert all(row.lower is None for row in whole.rows)

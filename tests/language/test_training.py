@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import random
 import statistics
 from collections.abc import Callable, Collection
 from dataclasses import replace
@@ -198,5 +199,18 @@ def test_a_bfloat16_base_trains_a_float32_adapter(tiny: LanguageModel) -> None:
 def test_a_damaged_checkpoint_is_named(tiny: LanguageModel, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.safetensors"
     checkpoint.write_bytes(b"half a file")
+    with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors: not a checkpoint of this night"):
+        trainer(tiny, CONFIG, checkpoint)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_flipped_byte_in_a_checkpoint_is_never_trained_on(tiny: LanguageModel, tmp_path: Path, seed: int) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Killed):
+        trainer(tiny, CONFIG, checkpoint).run(kill_at(2))
+    data = bytearray(checkpoint.read_bytes())
+    at = random.Random(seed).randrange(len(data) // 2, len(data))  # the weights; the header's end is told by itself
+    data[at] ^= 1
+    checkpoint.write_bytes(data)
     with pytest.raises(ArtifactError, match=r"checkpoint\.safetensors: not a checkpoint of this night"):
         trainer(tiny, CONFIG, checkpoint)

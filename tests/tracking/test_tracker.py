@@ -187,5 +187,13 @@ def test_loggers_get_their_level_back() -> None:
     logger = logging.getLogger("alembic")
     before = logger.level
     with quietly("sqlite:///x"):
-        assert logger.level == logging.ERROR
+        assert logger.level == logging.CRITICAL
     assert logger.level == before
+
+
+def test_a_full_disk_is_one_error_that_names_the_database() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    refused = pytest.raises(ArtifactError, match=r"^/root/mlflow\.db: cannot write: No space left on device")
+    with refused, quietly("sqlite:////root/mlflow.db"):
+        raise OperationalError("INSERT", None, Exception("database or disk is full"))

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.artifacts.atomic import read_json, write_json
 from pipeline.artifacts.digests import TEMPORARY, digest_file, digest_json
 from pipeline.artifacts.disk import cannot_write, fsync_folder
 from pipeline.artifacts.jsonable import json_safe
+from pipeline.artifacts.sealed import read_sealed, write_sealed
 from pipeline.errors import ArtifactError
 
 SCHEMA_VERSION = 1
@@ -67,7 +67,7 @@ def publish(folder: Path, name: str, files: Iterable[Path], metadata: Mapping[st
         except OSError as error:
             raise cannot_write(parent, error) from error
     manifest = Manifest(files=entries, metadata=json_safe(metadata, name))
-    write_json(folder / name, {"schema_version": SCHEMA_VERSION, **_body(manifest)})
+    write_sealed(folder / name, {"schema_version": SCHEMA_VERSION, **_body(manifest)})
     return manifest
 
 
@@ -82,7 +82,7 @@ def load(path: Path, verify: bool = True) -> Manifest:
         ArtifactError: The manifest is missing, torn or of another version; or a file is missing or differs, which
             the message names.
     """
-    content = read_json(path)
+    content = read_sealed(path)
     try:
         version, metadata = content["schema_version"], dict(content["metadata"])
         files = tuple(ManifestFile(**entry) for entry in content["files"])
@@ -96,6 +96,26 @@ def load(path: Path, verify: bool = True) -> Manifest:
         if verify:
             _verify(path.parent, entry)
     return Manifest(files, metadata, version)
+
+
+def check_listed(path: Path) -> Path:
+    """Compare a file of a finished stage with the digest in the manifest beside it, and with nothing else.
+
+    Args:
+        path: ``<stage>/<file>``.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ArtifactError: The manifest does not list it, or it differs.
+    """
+    manifest = path.parent / "manifest.json"
+    for entry in load(manifest, verify=False).files:
+        if entry.path == path.name:
+            _verify(path.parent, entry)
+            return path
+    raise ArtifactError(f"{path}: {manifest} does not list it, so nothing says that it is whole")
 
 
 def files_below(folder: Path) -> list[Path]:

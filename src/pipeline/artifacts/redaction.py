@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.artifacts.atomic import replacing, write_bytes
+from pipeline.artifacts.sealed import sealed_again
 from pipeline.errors import ArtifactError
 
 BLANK = "[forgotten]"
@@ -129,7 +130,7 @@ def redact_file(path: Path, rules: Redaction) -> bool:
         raise ArtifactError(f"{path}: cannot be read, so nothing can be taken out of it ({error})") from None
     told = rules.text(text)
     if told != text:
-        write_bytes(path, told.encode())
+        write_bytes(path, (sealed_again(told) if path.suffix == ".json" else told).encode())
     return told != text
 
 

@@ -22,13 +22,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from pipeline.artifacts.atomic import read_json, sweep, write_bytes, write_json
-from pipeline.artifacts.digests import code_version
+from pipeline.artifacts.atomic import sweep, write_bytes
+from pipeline.artifacts.digests import code_version, digest_file
 from pipeline.artifacts.locking import FileLock
+from pipeline.artifacts.sealed import read_sealed, write_sealed
 from pipeline.config import FlowConfig, check_name, config_dict, config_hash, dump_config, read_config
 from pipeline.errors import ArtifactError, ConfigError, DataError, EngramError, StoreError
 
 SCHEMA_VERSION = 1
+_CONFIG_DIGEST = "config_sha256"  # in the manifest: of config.yaml
 State = Literal["running", "done", "failed"]
 
 
@@ -57,14 +59,31 @@ class RunFolder:
     def manifest(self) -> dict[str, Any]:
         """The run's manifest as it stands now: flow, deployment, run_id, state, config_hash, seed, started, …"""
         path = self.path / "manifest.json"
-        content = read_json(path)
+        content = read_sealed(path)
         if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
             raise ArtifactError(f"{path}: expected a run manifest of version {SCHEMA_VERSION}")
         return content
 
     def config(self) -> FlowConfig:
-        """The configuration that was used, with ``root`` where the run lies now."""
-        return read_config(self.path / "config.yaml", self.root)
+        """The configuration that was used, with ``root`` where the run lies now.
+
+        Raises:
+            ArtifactError: The file is missing, or not what the run was started with.
+        """
+        path = self.path / "config.yaml"
+        told = self.manifest().get(_CONFIG_DIGEST)
+        if told is not None and digest_file(path) != told:
+            raise ArtifactError(
+                f"{path}: differs from what the run was started with; the file was changed or damaged, restore it"
+            )
+        return read_config(path, self.root)
+
+    def settings_rewritten(self) -> None:
+        """Take the ``config.yaml`` that lies there now for the run's, after something was taken out of it."""
+        self._update(**self._config_digest())
+
+    def _config_digest(self) -> dict[str, str]:
+        return {_CONFIG_DIGEST: digest_file(self.path / "config.yaml")}
 
     @property
     def root(self) -> Path:
@@ -140,6 +159,7 @@ class RunFolder:
                 )
             write_bytes(self.path / "config.yaml", dump_config(config))
             self._update(
+                **self._config_digest(),
                 state="running",
                 finished=None,
                 error=None,
@@ -149,14 +169,21 @@ class RunFolder:
             return
         write_bytes(self.path / "config.yaml", dump_config(config))
         start = {"flow": config.flow, "deployment": config.deployment, "run_id": self.run_id, "seed": config.seed}
-        write_json(
+        write_sealed(
             self.path / "manifest.json",
-            {"schema_version": SCHEMA_VERSION, **start, "state": "running", "config_hash": digest, "resumed": 0}
+            {
+                "schema_version": SCHEMA_VERSION,
+                **start,
+                **self._config_digest(),
+                "state": "running",
+                "config_hash": digest,
+                "resumed": 0,
+            }
             | {"code_version": code_version(), "started": _now(), "finished": None, "error": None},
         )
 
     def _update(self, **fields: Any) -> None:
-        write_json(self.path / "manifest.json", self.manifest() | fields)
+        write_sealed(self.path / "manifest.json", self.manifest() | fields)
 
     def _difference(self, config: FlowConfig) -> str:
         with suppress(EngramError):

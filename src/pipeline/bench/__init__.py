@@ -6,6 +6,6 @@
 ``settings`` are overrides such as ``lora.batch_tokens=512``; the figures name their units.
 """
 
-from pipeline.bench.registry import Benchmark, benchmark, benchmarks, register_benchmark
+from pipeline.bench.registry import Benchmark, BenchmarkFailed, benchmark, benchmarks, register_benchmark
 
-__all__ = ["Benchmark", "benchmark", "benchmarks", "register_benchmark"]
+__all__ = ["Benchmark", "BenchmarkFailed", "benchmark", "benchmarks", "register_benchmark"]

@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, EngramError
 
 Figure = float | int | str
 Rows = Mapping[str, Mapping[str, Figure]]
@@ -16,6 +16,16 @@ Figures = Mapping[str, Figure | Rows]
 """By name; what is not a single figure is a table by row and column."""
 
 Benchmark = Callable[[Sequence[str]], Figures]
+
+
+class BenchmarkFailed(EngramError):
+    """What a benchmark found is not as it has to be; carries its figures all the same."""
+
+    def __init__(self, message: str, figures: Figures) -> None:
+        super().__init__(message)
+        self.figures = figures
+
+
 _BENCHMARKS: dict[str, tuple[str, Benchmark]] = {}
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from pipeline.terminal import Console
+
+if TYPE_CHECKING:
+    from pipeline.bench.registry import Figures
 
 
 def bench(
@@ -22,7 +25,7 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Measure how fast this machine trains, generates, stores, …"""
-    from pipeline.bench import benchmark, benchmarks
+    from pipeline.bench import BenchmarkFailed, benchmark, benchmarks
 
     console = Console()
     if name is None:
@@ -31,7 +34,16 @@ def bench(
             table.add_row(known, description)
         console.print(table)
         return
-    figures = benchmark(name)(tuple(settings or ()))
+    try:
+        figures = benchmark(name)(tuple(settings or ()))
+    except BenchmarkFailed as found:  # what was done is worth seeing all the same
+        _show(console, name, found.figures, as_json)
+        raise
+    _show(console, name, figures, as_json)
+
+
+def _show(console: Console, name: str, figures: Figures, as_json: bool) -> None:
+    """Single figures in one table, and a table each for the others."""
     if as_json:
         typer.echo(json.dumps(figures, indent=2))
         return

@@ -1,7 +1,7 @@
 """Hand the frozen layers' output from ``sleep_distil`` to ``lora_train``: one pass over a night's rows instead of two.
 
-The file is scratch. Training computes the same states itself wherever the file is missing or was made for another first
-layer, number format or model.
+The file is scratch. Training computes the same states itself wherever the file is missing, is damaged, or was made for
+another first layer, number format or model.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from pipeline.language.encoding import EncodedRows
+from pipeline.language.fingerprint import DIGEST, fingerprint
 from pipeline.language.models import LanguageModel
 
 FILE = "lower_states.safetensors"
@@ -28,7 +29,8 @@ def save_lower(lm: LanguageModel, encoded: EncodedRows, path: Path) -> None:
     for index, group in enumerate(encoded.groups):
         if group.lower is not None:
             tensors[f"prefix/{index}"] = group.lower.cpu().contiguous()
-    save_file(tensors, path, metadata=_label(lm, encoded))
+    label = _label(lm, encoded)
+    save_file(tensors, path, metadata={**label, DIGEST: fingerprint(tensors)})
 
 
 def load_lower(lm: LanguageModel, encoded: EncodedRows, path: Path) -> bool:
@@ -40,9 +42,14 @@ def load_lower(lm: LanguageModel, encoded: EncodedRows, path: Path) -> bool:
     try:
         with safe_open(path, framework="pt") as file:
             names = {"rows", *(f"prefix/{i}" for i in prefixes)}
-            if file.metadata() != _label(lm, encoded) or set(file.keys()) != names:
+            told = file.metadata() or {}
+            digest = told.pop(DIGEST, None)
+            if told != _label(lm, encoded) or set(file.keys()) != names:
                 return False
-            states = {name: file.get_tensor(name).to(lm.device) for name in names}
+            found = {name: file.get_tensor(name) for name in names}
+            if fingerprint(found) != digest:
+                return False
+            states = {name: tensor.to(lm.device) for name, tensor in found.items()}
     except (SafetensorError, OSError):
         return False
     if len(states["rows"]) != sum(lengths) or any(

@@ -22,6 +22,7 @@ from pipeline.language.curriculum import Curriculum, Standing, schedule
 from pipeline.language.curvature import CurvatureAnchor
 from pipeline.language.encoding import EncodedRow, EncodedRows, batches, collate, upper_logits
 from pipeline.language.exchange import ALONE, Exchange
+from pipeline.language.fingerprint import DIGEST, fingerprint
 from pipeline.language.flat import FlatParameters
 from pipeline.language.fused import fused_lora
 from pipeline.language.losses import MICRO_BATCH_TOKENS, Backward, PlainBackward, accumulate_gradients, head_log_probs
@@ -257,19 +258,24 @@ class Trainer:
             "standing": asdict(self.standing),
             "losses": self.losses,
         }
-        write_bytes(path, save(tensors, metadata={"progress": json.dumps(progress)}))
+        told = json.dumps(progress)
+        write_bytes(path, save(tensors, metadata={"progress": told, DIGEST: fingerprint(tensors, told)}))
 
     def _restore(self, path: Path) -> None:
         try:
             with safe_open(path, framework="pt") as file:
-                progress = json.loads(file.metadata()["progress"])
+                told = file.metadata()["progress"]
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+                if fingerprint(tensors, told) != file.metadata()[DIGEST]:
+                    raise ValueError("its digest differs: it was changed or damaged")
+                progress = json.loads(told)
                 self.records = [Step(**record) for record in progress["records"]]
                 self.standing, self.losses = Standing(**progress["standing"]), progress["losses"]
                 flat = self.flat.vector
                 moments = {key: torch.zeros_like(flat, requires_grad=False) for key in MOMENTS}
                 for key, vector in {"parameter": flat.detach(), **moments}.items():
                     for name, part in self.flat.views(vector).items():
-                        part.copy_(file.get_tensor(f"{key}/{name}"))
+                        part.copy_(tensors[f"{key}/{name}"])
                 self.optimiser.state[flat] = {
                     "step": torch.tensor(float(len(self.records)), device=flat.device),
                     **moments,

@@ -11,7 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pipeline.artifacts import read_json
+from pipeline.artifacts import digest_file, read_json
+from pipeline.artifacts.manifest import check_listed
 from pipeline.errors import ArtifactError
 
 
@@ -89,11 +90,31 @@ def checked(schema: type[AnyReport], values: Any, where: str) -> AnyReport:
         raise ArtifactError(f"{where}: not a report of schema version 1: {'; '.join(problems)}") from None
 
 
-def read_report(schema: type[AnyReport], path: Path) -> AnyReport:
+def read_report(schema: type[AnyReport], path: Path, verify: bool = True) -> AnyReport:
     """Read ``report.json``, named itself or by the run folder that holds it.
 
+    Args:
+        schema: The flow's report.
+        path: The file or the folder.
+        verify: Whether to compare it with the digest that stage ``report`` kept, where that lies beside it.
+
     Raises:
-        ArtifactError: It is missing, torn, or does not fit the schema.
+        ArtifactError: It is missing, torn, or does not fit the schema; or it differs from its digest.
     """
     file = path / "report.json" if path.is_dir() else path
+    if verify:
+        _check_digest(file)
     return checked(schema, read_json(file), str(file))
+
+
+def _check_digest(file: Path) -> None:
+    """Compare a report with what its run wrote; a file that was copied alone has nothing to be compared with."""
+    kept = file.parent / "report" / "files.json"
+    if not (kept.parent / "manifest.json").is_file():
+        return
+    told = read_json(check_listed(kept)).get(file.name)
+    if told is not None and digest_file(file) != told:
+        raise ArtifactError(
+            f"{file}: differs from what stage report wrote; the file was changed or damaged, restore it, or write it "
+            "again: engram run … --from report"
+        )

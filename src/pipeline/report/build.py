@@ -64,13 +64,14 @@ def build_report(
     return checked(Report, identity.model_dump() | fields, "report.json")
 
 
-def load_report(path: Path) -> Report:
+def load_report(path: Path, verify: bool = True) -> Report:
     """Read ``report.json``.
 
     Args:
         path: The file, or the run folder that holds it.
+        verify: Whether to compare it with the digest that the run keeps.
 
     Raises:
-        ArtifactError: It is missing, torn, or not of schema version 1.
+        ArtifactError: It is missing, torn, or not of schema version 1; or it differs from its digest.
     """
-    return read_report(Report, path)
+    return read_report(Report, path, verify)

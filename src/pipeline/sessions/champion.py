@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.artifacts import RunFolder
+from pipeline.artifacts import RunFolder, load
+from pipeline.artifacts.stages import MANIFEST
 from pipeline.config import ModelConfig, TrackingConfig
 from pipeline.errors import ModelError
 from pipeline.tracking.registry import SLOW
@@ -74,10 +75,13 @@ def adapter_of(run: RunFolder) -> Path:
 
     Raises:
         ModelError: It has trained none yet.
+        ArtifactError: A file differs from what the run published.
     """
     adapter = run.path / ADAPTER
     if not (adapter / WEIGHTS).is_file():
         raise ModelError(f"run {run.run_id} has no adapter yet ({adapter / WEIGHTS} is missing); resume the run first")
+    if (manifest := adapter.parent / MANIFEST).is_file():
+        load(manifest)
     return adapter
 
 

@@ -123,6 +123,7 @@ def _redact_loose(run: RunFolder, rules: Redaction) -> None:
     for path in sorted(run.path.iterdir()):
         if path.is_file() and path.suffix in TEXT_FILES and path.name not in pages:
             redact_file(path, rules)
+    run.settings_rewritten()
     if run.state != "done":
         for name in pages:
             (run.path / name).unlink(missing_ok=True)
@@ -207,6 +208,6 @@ def _rewrite_report(run: RunFolder, listed: Path, config: ConsolidationConfig) -
     results = stage_results(run)
     answers = read_table(results["evaluate"].path / "answers.parquet", SCHEMA_NAME)
     texts = question_texts(read_suite(results["teach"].path))
-    rewrite_pages(run.path, load_report(run.path), answers, texts, dump_config(config).decode())
+    rewrite_pages(run.path, load_report(run.path, verify=False), answers, texts, dump_config(config).decode())
     names = read_json(listed)
     write_json(listed, {name: digest_file(run.path / name) for name in names if (run.path / name).is_file()})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.artifacts import RunFolder, StageResult, list_runs, read_json, stage_results
+from pipeline.artifacts.manifest import check_listed
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.retention import Row, backward_transfer
 from pipeline.stages.memory import facts_of_generation, references_of, session_of
@@ -72,7 +73,7 @@ def retention_before(run: RunFolder, config: ConsolidationConfig) -> dict[str, R
     for earlier in nights_of_session(run, config):
         measured = stage_results(earlier).get("evaluate")
         if measured is not None:
-            matrix |= read_json(measured.path / "metrics.json").get("retention", {})
+            matrix |= read_json(check_listed(measured.path / "metrics.json")).get("retention", {})
     return matrix
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.artifacts import RunFolder, Stage, read_json, stage_results
+from pipeline.artifacts.manifest import check_listed
 
 FILE = "feedback.json"
 _REPORTERS = ("sleep_distil", "lora_train", "evaluate")
@@ -48,7 +49,7 @@ def read_feedback(run: RunFolder) -> Feedback:
     for name in _REPORTERS:
         path = run.stage_folder(name) / FILE
         if path.is_file():
-            told = read_json(path)
+            told = read_json(check_listed(path))
             usage.update({key: float(value) for key, value in told["usage"].items()})
             probes |= {key: bool(value) for key, value in told["probes"].items()}
             losses |= {key: float(value) for key, value in told.get("losses", {}).items()}

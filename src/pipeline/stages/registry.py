@@ -17,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.artifacts import RunFolder, Stage, StagePlan, StageResult, plan, stage
+from pipeline.artifacts import RunFolder, Stage, StagePlan, StageResult, load, plan, stage
+from pipeline.artifacts.stages import MANIFEST
 from pipeline.config import FlowConfig, config_dict
-from pipeline.errors import ConfigError
+from pipeline.errors import ArtifactError, ConfigError
 
 Outside = Callable[[Any], dict[str, str]]
 """From a flow's configuration to digests of what decides a result beside inputs and sections: files outside the run."""
@@ -104,6 +105,7 @@ def opened(run: RunFolder, config: FlowConfig, name: str, inputs: Mapping[str, S
 
     Raises:
         ConfigError: An earlier stage is missing, or another process runs this one.
+        ArtifactError: A file that it reads is not what the earlier stage published.
     """
     spec = stages_of(config.flow).spec(name)
     missing = [reads for reads in spec.reads if reads not in inputs]
@@ -111,7 +113,24 @@ def opened(run: RunFolder, config: FlowConfig, name: str, inputs: Mapping[str, S
         raise ConfigError(f"stage {name} needs the results of {', '.join(missing)}, which did not run")
     key = _key(spec, config, {reads: inputs[reads].digest for reads in spec.reads})
     with stage(run, name, **key) as current:
+        if not current.hit:
+            for reads in spec.reads:
+                _check(inputs[reads])
         yield current
+
+
+def _check(result: StageResult) -> None:
+    """Refuse an input that is no longer what the earlier stage published.
+
+    Raises:
+        ArtifactError: A file is missing or differs from its digest, or the stage has been run again meanwhile.
+    """
+    found = load(result.path / MANIFEST).digest
+    if found != result.digest:
+        raise ArtifactError(
+            f"{result.path / MANIFEST}: stage {result.stage} was run again while this night read its result "
+            f"(expected digest {result.digest[:16]}…, found {found[:16]}…); run the same command again"
+        )
 
 
 def plan_run(run: RunFolder | None, config: FlowConfig, start: str | None = None) -> list[StagePlan]:

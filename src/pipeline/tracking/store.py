@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import secrets
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifacts import FileLock
+from pipeline.artifacts.disk import cannot_write
 from pipeline.config import TrackingConfig
 from pipeline.errors import ServiceError
 
@@ -28,6 +30,7 @@ _ENVIRONMENT = {
 }
 _NOISY = ("alembic", "mlflow", "sqlalchemy")
 _INIT_SECONDS = 180.0
+_FULL = "database or disk is full"  # in the words of SQLite
 
 
 def tracking_uri(config: TrackingConfig, root: Path) -> str:
@@ -44,7 +47,7 @@ def tracking_uri(config: TrackingConfig, root: Path) -> str:
 
 @contextmanager
 def quietly(uri: str) -> Iterator[None]:
-    """Silence MLflow's loggers and warnings within the block, and turn its errors into `ServiceError`."""
+    """Silence MLflow within the block; its errors become `ServiceError`, a full disk becomes `ArtifactError`."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     loggers = [logging.getLogger(name) for name in _NOISY]
@@ -56,11 +59,14 @@ def quietly(uri: str) -> Iterator[None]:
         from sqlalchemy.exc import SQLAlchemyError
 
         for logger in loggers:
-            logger.setLevel(logging.ERROR)
+            logger.setLevel(logging.CRITICAL)  # MLflow logs the traceback of an error that it raises as well
         try:
             yield
         except (MlflowException, SQLAlchemyError, CommandError) as error:
             reason = str(error).splitlines()[0]
+            if _FULL in str(error) and uri.startswith("sqlite:///"):
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise cannot_write(Path(uri.removeprefix("sqlite:///")), full) from error
             raise ServiceError(
                 f"MLflow at {uri}: {reason}. Start it with `engram up`, set tracking.uri to a sqlite:/// or http:// "
                 "address, or switch it off by --set tracking.enabled=false"
