@@ -16,6 +16,7 @@ from pipeline.artifacts import RunFolder, StageResult
 from pipeline.progress import Progress, Silent
 from pipeline.stages.registry import stages_of
 from pipeline.tracking.flatten import flat_metrics
+from tasks.fencing import start_fence
 
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
 """Manifests decide what is run again, so Prefect neither caches nor stores results."""
@@ -30,6 +31,8 @@ def execute(name: str, run: str, inputs: Mapping[str, Mapping[str, Any]], progre
         inputs: Results of earlier stages as dictionaries.
         progress: Where to report; None means a Prefect progress artifact when there is a task run, else silence.
     """
+    if progress is None:
+        start_fence()
     folder = RunFolder.at(Path(run))
     config = folder.config()
     stages = stages_of(config.flow)
