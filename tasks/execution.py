@@ -17,6 +17,7 @@ from pipeline.progress import Progress, Silent
 from pipeline.report.markdown import escape
 from pipeline.stages.registry import stages_of
 from pipeline.tracking.flatten import flat_metrics
+from tasks.fencing import start_fence
 from tasks.secrets import load_secrets
 
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "persist_result": False}
@@ -32,6 +33,8 @@ def execute(name: str, run: str, inputs: Mapping[str, Mapping[str, Any]], progre
         inputs: Results of earlier stages as dictionaries.
         progress: Where to report; None means a Prefect progress artifact when there is a task run, else silence.
     """
+    if progress is None:
+        start_fence()
     folder = RunFolder.at(Path(run))
     config = folder.config()
     stages = stages_of(config.flow)

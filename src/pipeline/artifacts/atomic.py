@@ -12,7 +12,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -25,6 +25,7 @@ from pipeline.artifacts.disk import cannot_write, fsync_folder
 from pipeline.artifacts.jsonable import json_safe
 from pipeline.errors import ArtifactError
 
+ROW_GROUP = 1 << 14  # rows of a Parquet file that are encoded, and decoded, at once
 SCHEMA_KEY, CONFIG_KEY = b"engram.schema", b"engram.config_hash"
 
 
@@ -99,20 +100,38 @@ def write_table(path: Path, table: pa.Table, schema: str, config_hash: str) -> N
         raise ArtifactError(f"{path}: schema {schema!r} is not 'name/version', for example 'answers/1'")
     metadata = dict(table.schema.metadata or {}) | {SCHEMA_KEY: schema.encode(), CONFIG_KEY: config_hash.encode()}
     with replacing(path) as file:
-        pq.write_table(table.replace_schema_metadata(metadata), file, compression="zstd")
+        words = [field.name for field in table.schema if pa.types.is_string(field.type)]
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            file,
+            compression="zstd",
+            row_group_size=ROW_GROUP,
+            use_dictionary=words,  # numbers of keys hardly repeat
+        )
 
 
-def read_table(path: Path, schema: str, *, memory_map: bool = False) -> pa.Table:
+def read_table(
+    path: Path, schema: str, *, memory_map: bool = False, columns: Collection[str] | None = None
+) -> pa.Table:
     """Read a Parquet file of a known schema.
 
     Args:
         path: The file.
         schema: Expected name and version.
         memory_map: Whether to map the file, which spares a copy of a large one.
+        columns: Which to read, those of them that there are; None reads all.
 
     Raises:
         ArtifactError: It is missing, torn, or of another schema or version.
     """
+    with opened_table(path, schema, memory_map=memory_map) as file:
+        wanted = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
+        return file.read(wanted)
+
+
+@contextmanager
+def opened_table(path: Path, schema: str, *, memory_map: bool = False) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file of a known schema; arguments and errors as of :func:`read_table`."""
     try:
         with pq.ParquetFile(path, memory_map=memory_map) as file:
             found = (file.schema_arrow.metadata or {}).get(SCHEMA_KEY, b"none").decode()
@@ -120,7 +139,7 @@ def read_table(path: Path, schema: str, *, memory_map: bool = False) -> pa.Table
                 raise ArtifactError(
                     f"{path}: expected schema {schema!r}, found {found!r}; it was written by another stage or version"
                 )
-            return file.read()
+            yield file
     except OSError as error:
         reason = error.strerror or str(error)
         raise ArtifactError(f"{path}: cannot read: {reason}") from None

@@ -10,18 +10,20 @@ Below the artifact root:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.artifacts.atomic import read_table, sweep, write_table
 from pipeline.artifacts.disk import remove_tree
 from pipeline.artifacts.locking import FileLock
 from pipeline.artifacts.manifest import Manifest, load, publish
+from pipeline.artifacts.matrices import read_matrix
 from pipeline.config import check_name
 from pipeline.errors import ArtifactError, ConfigError, StoreError
 
@@ -42,17 +44,22 @@ class Generation:
         values: dict[str, Any] = self.manifest.metadata["store"]
         return values
 
-    def table(self, name: str, schema: str | None = None) -> pa.Table:
+    def table(self, name: str, schema: str | None = None, columns: Collection[str] | None = None) -> pa.Table:
         """One table.
 
         Args:
             name: As it was published.
             schema: Expected name and version; None is ``name/1``.
+            columns: Which to read, those of them that there are; None reads all.
 
         Raises:
             ArtifactError: There is no such table, or it is of another schema.
         """
-        return read_table(self.path / f"{name}.parquet", schema or f"{name}/1")
+        return read_table(self.path / f"{name}.parquet", schema or f"{name}/1", columns=columns)
+
+    def matrix(self, name: str, column: str, schema: str | None = None) -> NDArray[Any]:
+        """One list column of a table as a matrix (n, width); arguments and errors as of :meth:`table`."""
+        return read_matrix(self.path / f"{name}.parquet", schema or f"{name}/1", column)
 
 
 class GenerationStore:

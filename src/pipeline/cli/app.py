@@ -12,6 +12,7 @@ from pipeline.cli import (
     benchmarks,
     forgetting,
     memory,
+    mirrors,
     nights,
     repeats,
     reports,
@@ -58,6 +59,8 @@ app.command("report")(reports.report)
 app.command("compare")(reports.compare)
 app.command("results")(results.results)
 app.command("export")(reports.export)
+app.command("push")(mirrors.push)
+app.command("pull")(mirrors.pull)
 app.add_typer(resources.models, name="models")
 app.add_typer(resources.data, name="data")
 app.command("up")(services.up)

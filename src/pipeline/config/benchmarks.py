@@ -1,4 +1,4 @@
-"""Settings of ``engram bench replay``, ``recall``, ``sleep``, ``parallel``, ``fuzz``, ``gate``, each from its file."""
+"""Settings of ``engram bench``: a section a bench, in the file of its name below configs/benchmarks."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ class RecallBenchConfig(Section):
     queries: int = Field(1_000, ge=1, description="queries, asked one by one and all together")
     k: int = Field(10, ge=1, description="episodes wanted of every query")
     store: StoreConfig = Field(StoreConfig(), description="sparse code and number of candidates")
+
+
+class StoreBenchConfig(Section):
+    """A large store from the first row to one more night."""
+
+    seed: int = Field(1337, ge=0, description="of keys, scores, queries and draws")
+    rows: tuple[int, ...] = Field((100_000, 300_000, 1_000_000), min_length=1, description="episodes, a store each")
+    dimension: int = Field(384, ge=1, description="length of a key; 384 as of all-MiniLM-L6-v2")
+    clusters: int = Field(20_000, ge=1, description="subjects that the keys gather around")
+    queries: int = Field(200, ge=1, description="queries, asked one by one; each is near the key of some episode")
+    k: int = Field(10, ge=1, description="episodes wanted of every query")
+    replay: ReplayConfig = Field(ReplayConfig(max_items=1_000), description="policy, weights and budget of the draw")
+    store: StoreConfig = Field(StoreConfig(), description="sparse code and number of candidates; it has room for all")
+    duckdb_memory: str = Field("4GB", description="limit of the peer's own memory")
+    folder: str | None = Field(None, description="where the stores are written; null is the system's temporary folder")
 
 
 class SleepBenchConfig(Section):

@@ -169,7 +169,10 @@ def publish_store(
         config_hash: Of the run that writes.
         origin: More metadata: who wrote it, and what happened.
     """
-    known = {(row.session, row.episode_id) for row in store.episodes.rows}
+    rows = store.episodes.records
+    known = (
+        set(zip(rows.column("session").tolist(), rows.column("episode_id").tolist(), strict=True)) if facts else set()
+    )
     kept = [fact for fact in facts if (fact.session, fact.id) in known]
     tables = {
         "episodes": to_table(store.episodes),

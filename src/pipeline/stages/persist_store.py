@@ -86,7 +86,9 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
 def _to_forget(run: RunFolder, config: ConsolidationConfig, written: dict[str, Generation]) -> tuple[str, ...]:
     """Ids of what this night unlearns; what was taught again is struck off."""
     stored = {
-        name for g in written.values() for name in g.table("episodes", EPISODE_SCHEMA).column("episode_id").to_pylist()
+        name
+        for g in written.values()
+        for name in g.table("episodes", EPISODE_SCHEMA, ("episode_id",)).column("episode_id").to_pylist()
     }
     pending = [item.id for item in read_pending(run.root, session_of(config))]
     if again := [name for name in pending if name in stored]:

@@ -14,7 +14,7 @@ from pipeline.replay.earlier import NIGHT_SCHEMA, sample_night, with_neighbours
 from pipeline.stages.memory import references_of
 from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
-from pipeline.stores.episode import EPISODE_SCHEMA
+from pipeline.stores.episode import EPISODE_SCHEMA, FIELDS
 from pipeline.stores.registry import store_class
 
 
@@ -37,7 +37,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         references = references_of(inputs["persist_store"])
         written = {ref.kind: ref.store(run).generation(ref.generation) for ref in references}
         rows = {
-            kind: store_class(kind).replayable(generation.table("episodes", EPISODE_SCHEMA))
+            kind: store_class(kind).replayable(generation.table("episodes", EPISODE_SCHEMA, FIELDS))
             for kind, generation in written.items()
         }
         size = sum(table.num_rows for table in rows.values())

@@ -56,9 +56,10 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         stores = open_stores(run, inputs["persist_store"], config.store, encoder)
         replay = read_table(inputs["replay_sample"].path / "replay.parquet", NIGHT_SCHEMA)
         replayed = dict.fromkeys(replay.column("episode_id").to_pylist())
-        episodes = {row.episode_id: row for store in stores for row in store.episodes.rows}
+        kept = [store.episodes.records for store in stores]
+        episodes = {row.episode_id: row for rows in kept for row in rows.take(rows.where("episode_id", replayed))}
         facts = [replayed_fact(episodes[name]) for name in replayed]
-        donors = sorted({row.subject for row in episodes.values() if row.subject})
+        donors = sorted({subject for rows in kept for subject in rows.column("subject").tolist() if subject})
         retriever = StoreRetriever(stores, encoder)
         progress.phase("loading the model")
         lm = load_model(config.model)

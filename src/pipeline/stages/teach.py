@@ -130,7 +130,7 @@ def consolidated(run: RunFolder, config: ConsolidationConfig) -> set[str]:
     for kind in written_kinds(run.root, session):
         generation = generations_of(run, config, kind).current()
         if generation is not None:
-            rows = generation.table("episodes", EPISODE_SCHEMA)
+            rows = generation.table("episodes", EPISODE_SCHEMA, ("episode_id", "passes"))
             known |= set(rows.filter(pc.field("passes") > 0).column("episode_id").to_pylist())
     for earlier in nights_of_session(run, config):
         known |= {name for name, passed in read_feedback(earlier).probes.items() if passed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.replay.hashing import IDENTITY_HASH, identity_hashes
+from pipeline.stores.records import Records, schema_of
 from pipeline.stores.sparse import Expansion, InvertedIndex, SparseCode
 from pipeline.suites.types import Fact, Question
 
@@ -101,16 +102,25 @@ class Episodes:
     """n episodes with their keys.
 
     Attributes:
-        rows: The episodes.
+        rows: The episodes, as columns; any sequence of episodes may be given.
         keys: Dense unit vectors, shape (n, dimension), float32.
         code: Their sparse codes.
         expansion: Units of the sparse code.
     """
 
-    rows: tuple[Episode, ...]
+    rows: Sequence[Episode]
     keys: NDArray[np.float32]
     code: SparseCode
     expansion: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", Records.of(Episode, self.rows))
+
+    @property
+    def records(self) -> Records[Episode]:
+        """The episodes with what columns can do at once."""
+        assert isinstance(self.rows, Records)
+        return self.rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -119,15 +129,19 @@ class Episodes:
         """Inverted index over the sparse codes."""
         return InvertedIndex(self.code, self.expansion)
 
-    def select(self, rows: Sequence[int]) -> Episodes:
+    def select(self, rows: Sequence[int] | NDArray[np.intp]) -> Episodes:
         """The rows of these numbers, in this order."""
         chosen = np.asarray(rows, dtype=np.intp)
-        return Episodes(tuple(self.rows[i] for i in rows), self.keys[chosen], self.code[chosen], self.expansion)
+        if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
+            return self  # all of them: a large store is not copied to leave nothing out
+        return Episodes(self.records.take(chosen), self.keys[chosen], self.code[chosen], self.expansion)
 
     def join(self, other: Episodes) -> Episodes:
         """These rows, then those of ``other``."""
+        if not len(self) or not len(other):
+            return self if len(self) else other
         return Episodes(
-            self.rows + other.rows,
+            self.records.join(other.rows),
             np.concatenate([self.keys, other.keys]),
             SparseCode.concatenate(self.code, other.code),
             self.expansion,
@@ -136,7 +150,7 @@ class Episodes:
     @staticmethod
     def of(rows: Sequence[Episode], keys: NDArray[np.float32], expansion: Expansion) -> Episodes:
         """Episodes with the codes of their dense ``keys``, shape (n, dimension)."""
-        return Episodes(tuple(rows), np.asarray(keys, np.float32), expansion.encode(keys), expansion.units)
+        return Episodes(rows, np.asarray(keys, np.float32), expansion.encode(keys), expansion.units)
 
     @staticmethod
     def empty(expansion: Expansion) -> Episodes:
@@ -220,22 +234,22 @@ def _forms_json(fact: Fact) -> str:
     return json.dumps({"questions": questions, "statements": fact.statements}, sort_keys=True, ensure_ascii=False)
 
 
-_COLUMN_TYPES = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
-_COLUMNS = {field.name: _COLUMN_TYPES[str(field.type)] for field in fields(Episode)}
+_COLUMNS = schema_of(Episode)
+_MATRICES = ("key", "code", "activity")
 _LATER = frozenset(
     {"details", "night", "last_used", "loss"}
 )  # columns that older files lack; their rows take the default
+_CHUNK = 1 << 20  # rows of a list column at once, whose offsets have 32 bits
+FIELDS = (*_COLUMNS.names, IDENTITY_HASH)
+"""Columns of the table ``episodes`` without keys and codes, which are nine tenths of it."""
 
 
 def to_table(episodes: Episodes) -> pa.Table:
     """One row per episode: its fields, then ``key``, ``code`` and ``activity`` as lists, and its hash for replay."""
-    columns: dict[str, Any] = {
-        name: pa.array([getattr(row, name) for row in episodes.rows], kind) for name, kind in _COLUMNS.items()
-    }
-    columns["key"] = _lists(episodes.keys, pa.float32())
-    columns["code"] = _lists(episodes.code.units, pa.int32())
-    columns["activity"] = _lists(episodes.code.activity, pa.float32())
-    table = pa.table(columns)
+    table = episodes.records.table
+    matrices = (episodes.keys, episodes.code.units, episodes.code.activity)
+    for name, matrix, kind in zip(_MATRICES, matrices, (pa.float32(), pa.int32(), pa.float32()), strict=True):
+        table = table.append_column(name, _lists(matrix, kind))
     return table.append_column(IDENTITY_HASH, pa.array(identity_hashes(EPISODIC, table), pa.uint64()))
 
 
@@ -247,36 +261,63 @@ def from_table(table: pa.Table, expansion: Expansion) -> Episodes:
     Raises:
         StoreError: A column is missing, or keys have another length than the encoder's vectors.
     """
-    missing = sorted({*_COLUMNS, "key", "code", "activity"} - _LATER - set(table.column_names))
-    if missing:
-        raise StoreError(f"episodes table: expected schema {EPISODE_SCHEMA}, column(s) {', '.join(missing)} missing")
+    _refuse_missing(table.column_names)
+    return from_columns(table, {name: _matrix(table, name) for name in _MATRICES}, expansion)
+
+
+def from_columns(table: pa.Table, matrices: Mapping[str, NDArray[Any]], expansion: Expansion) -> Episodes:
+    """As :func:`from_table`, of a table without lists, and the lists as matrices (n, width) by name."""
+    _refuse_missing([*table.column_names, *matrices])
     if table.num_rows == 0:
         return Episodes.empty(expansion)
-    values = {name: table.column(name).to_pylist() for name in _COLUMNS if name in table.column_names}
-    rows = tuple(Episode(**dict(zip(values, row, strict=True))) for row in zip(*values.values(), strict=True))
-    keys = _matrix(table, "key").astype(np.float32)
+    rows = rows_of(table)
+    keys = np.asarray(matrices["key"], np.float32)
     if keys.shape[1] != expansion.dimension:
         raise StoreError(f"episodes table: expected keys of length {expansion.dimension}, found {keys.shape[1]}")
-    units = _matrix(table, "code").astype(np.int32)
+    units = np.asarray(matrices["code"], np.int32)
     if units.shape[1] != expansion.active or units.max(initial=0) >= expansion.units:
         return Episodes.of(rows, keys, expansion)
-    return Episodes(rows, keys, SparseCode(units, _matrix(table, "activity").astype(np.float32)), expansion.units)
+    return Episodes(rows, keys, SparseCode(units, np.asarray(matrices["activity"], np.float32)), expansion.units)
 
 
-def _lists(matrix: NDArray[Any], kind: pa.DataType) -> pa.Array:
-    """A (n, width) matrix as a list column."""
+def _refuse_missing(present: Sequence[str]) -> None:
+    missing = sorted({*_COLUMNS.names, *_MATRICES} - _LATER - set(present))
+    if missing:
+        raise StoreError(f"episodes table: expected schema {EPISODE_SCHEMA}, column(s) {', '.join(missing)} missing")
+
+
+def rows_of(table: pa.Table) -> Records[Episode]:
+    """The fields as columns; what an older table lacks takes its default."""
+    defaults = {field.name: field.default for field in fields(Episode)}
+    columns = [
+        table.column(field.name).cast(field.type)
+        if field.name in table.column_names
+        else pa.repeat(pa.scalar(defaults[field.name], field.type), table.num_rows)
+        for field in _COLUMNS
+    ]
+    return Records(Episode, pa.table(columns, schema=_COLUMNS))
+
+
+def _lists(matrix: NDArray[Any], kind: pa.DataType) -> pa.ChunkedArray:
+    """A (n, width) matrix as a list column, without a copy of its numbers."""
+    return pa.chunked_array(
+        [_list(matrix[first : first + _CHUNK], kind) for first in range(0, len(matrix), _CHUNK)], pa.list_(kind)
+    )
+
+
+def _list(matrix: NDArray[Any], kind: pa.DataType) -> pa.Array:
     count, width = matrix.shape
-    offsets = pa.array(np.arange(0, (count + 1) * width, width, dtype=np.int32)[: count + 1], pa.int32())
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width, pa.int32())
     return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(matrix).reshape(-1), kind))
 
 
 def _matrix(table: pa.Table, column: str) -> NDArray[Any]:
     """A list column of equal lengths as a (n, width) matrix."""
-    lists = table.column(column).combine_chunks()
-    if isinstance(lists, pa.ChunkedArray):
-        lists = pa.concat_arrays(lists.chunks)
-    flat = lists.flatten().to_numpy(zero_copy_only=False)
-    if table.num_rows == 0 or len(flat) % table.num_rows:
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table.column(column).chunks if len(chunk)]
+    if not flat:
+        return np.zeros((0, 0), np.float32)
+    numbers = flat[0] if len(flat) == 1 else np.concatenate(flat)
+    if len(numbers) % table.num_rows:
         raise StoreError(f"episodes table: column {column!r} holds lists of unequal length")
-    matrix: NDArray[Any] = flat.reshape(table.num_rows, -1)
+    matrix: NDArray[Any] = numbers.reshape(table.num_rows, -1)
     return matrix

@@ -11,8 +11,9 @@ cue's; the exact cosine of the dense vectors then ranks them. A store of at most
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
+from itertools import islice
 from typing import ClassVar
 
 import numpy as np
@@ -81,7 +82,8 @@ class EpisodicStore:
 
     def find(self, session: str, episode_id: str) -> Episode | None:
         """The current version of one episode, or None."""
-        return next((row for row in self._episodes.rows if row.identity == (session, episode_id)), None)
+        at = self._numbers([(session, episode_id)]).get((session, episode_id))
+        return None if at is None else self._episodes.rows[at]
 
     def candidates(self, rows: Sequence[Episode], vectors: NDArray[np.float32]) -> Episodes:
         """``rows`` with this store's keys for their dense ``vectors`` of shape (n, dimension); writes nothing."""
@@ -111,30 +113,33 @@ class EpisodicStore:
         Raises:
             StoreError: One id stands for different content, or for episodes of two sessions.
         """
-        refuse_ambiguous_ids(self._episodes.rows, candidates.rows)
-        position = {row.identity: i for i, row in enumerate(self._episodes.rows)}
+        new, old = candidates.records, self._episodes.records
+        identities = list(zip(new.column("session").tolist(), new.column("episode_id").tolist(), strict=True))
+        position = self._numbers(identities)
+        refuse_ambiguous_ids(old.take(old.where("episode_id", {name for _, name in identities})), new)
+        digests, accepted = new.column("digest").tolist(), new.column("accepted").tolist()
+        version = new.column("version").copy()
         taken: list[int] = []  # rows of candidates to append
         leaving: set[int] = set()  # rows of the store that a new version replaces
         told: dict[str, list[str]] = {"written": [], "reused": [], "replaced": [], "refused": []}
-        rows = list(candidates.rows)
         seen: set[tuple[str, str]] = set()
-        for i, row in enumerate(rows):
-            at = position.get(row.identity)
-            old = None if at is None else self._episodes.rows[at]
-            if row.identity in seen or (old is not None and old.digest == row.digest):
-                told["reused"].append(row.episode_id)
-            elif enforce and not row.accepted:
-                told["refused"].append(row.episode_id)
+        for i, identity in enumerate(identities):
+            at = position.get(identity)
+            known = None if at is None else old[at]
+            if identity in seen or (known is not None and known.digest == digests[i]):
+                told["reused"].append(identity[1])
+            elif enforce and not accepted[i]:
+                told["refused"].append(identity[1])
             else:
-                if at is not None and old is not None:
+                if at is not None and known is not None:
                     leaving.add(at)
-                version = row.version if old is None else old.version + 1
-                rows[i] = replace(row, version=version, night=self.night)
-                told["written" if old is None else "replaced"].append(row.episode_id)
+                    version[i] = known.version + 1
+                told["written" if known is None else "replaced"].append(identity[1])
                 taken.append(i)
-            seen.add(row.identity)
+            seen.add(identity)
+        rows = new.replace(version=version, night=np.full(len(new), self.night))
         staying = [i for i in range(len(self)) if i not in leaving]
-        self.episodes = self._episodes.select(staying).join(replace(candidates, rows=tuple(rows)).select(taken))
+        self.episodes = self._episodes.select(staying).join(replace(candidates, rows=rows).select(taken))
         evicted = self._evict()
         self.counters.writes += len(taken)
         for name in ("reused", "replaced", "refused"):
@@ -159,7 +164,8 @@ class EpisodicStore:
         for vector, near in zip(vectors, self._nominated(vectors, k), strict=True):
             scores = self._episodes.keys[near] @ vector  # (candidates,)
             best = largest(scores, k)
-            found.append([Recollection(self._episodes.rows[near[i]], float(scores[i])) for i in best])
+            recalled = self._episodes.records.take(near[best])
+            found.append([Recollection(row, float(score)) for row, score in zip(recalled, scores[best], strict=True)])
         return found
 
     def recollect(self, queries: Sequence[str], vectors: NDArray[np.float32], k: int) -> list[list[Memory]]:
@@ -203,23 +209,23 @@ class EpisodicStore:
 
     def forget(self, session: str, episode_id: str) -> bool:
         """Deletes one episode; False when there is none."""
-        rows = self._episodes.rows
-        staying = [i for i, row in enumerate(rows) if row.identity != (session, episode_id)]
-        forgotten = len(rows) - len(staying)
-        self.episodes = self._episodes.select(staying)
-        self.counters.forgotten += forgotten
-        return forgotten > 0
+        at = self._numbers([(session, episode_id)]).get((session, episode_id))
+        if at is None:
+            return False
+        self.episodes = self._episodes.select([i for i in range(len(self)) if i != at])
+        self.counters.forgotten += 1
+        return True
 
     def decay(self, nights: int = 1) -> None:
         """Lets ``nights`` pass: salience halves every ``half_life_nights``; pinned episodes do not decay."""
         self.night += nights
-        self._set_rows(upkeep.decayed(self._episodes.rows, nights, self.config.half_life_nights))
+        self._set_rows(upkeep.decayed(self._episodes.records, nights, self.config.half_life_nights))
 
     def prune(self) -> tuple[str, ...]:
         """Drops episodes below ``prune_below``, save pinned and not yet consolidated ones; returns their ids."""
-        rows = self._episodes.rows
-        faded = [i for i, row in enumerate(rows) if self._may_go(row) and row.salience < self.config.prune_below]
-        return self._drop(faded)
+        rows = self._episodes.records
+        faded = np.flatnonzero(rows.column("salience") < self.config.prune_below)
+        return self._drop([int(i) for i, row in zip(faded, rows.take(faded), strict=True) if self._may_go(row)])
 
     def fold_feedback(
         self,
@@ -242,7 +248,7 @@ class EpisodicStore:
         if run_id in self.folded_runs:
             return False
         when = self.night if night is None else night
-        self._set_rows(upkeep.folded(self._episodes.rows, usage, probes, when, losses or {}))
+        self._set_rows(upkeep.folded(self._episodes.records, usage, probes, when, losses or {}))
         self.folded_runs = (*self.folded_runs, run_id)
         return True
 
@@ -259,10 +265,13 @@ class EpisodicStore:
 
     def _evict(self) -> tuple[str, ...]:
         """Makes room down to ``max_items``: least salient first, never pinned or not yet consolidated episodes."""
-        rows = self._episodes.rows
-        over = max(0, len(rows) - self.config.max_items)
-        ranked = sorted((row.salience, i) for i, row in enumerate(rows) if self._may_go(row))
-        return self._drop([i for _, i in ranked[:over]])
+        rows = self._episodes.records
+        over = len(rows) - self.config.max_items
+        if over <= 0:
+            return ()
+        ranked = np.argsort(rows.column("salience"), kind="stable")
+        leaving = (int(i) for i in ranked if self._may_go(rows[i]))
+        return self._drop(list(islice(leaving, over)))
 
     def _may_go(self, row: Episode) -> bool:
         """Whether pruning and eviction may drop a row."""
@@ -279,7 +288,14 @@ class EpisodicStore:
 
     def _set_rows(self, rows: Sequence[Episode]) -> None:
         """Changes values of rows; keys and index stay."""
-        self._episodes = replace(self._episodes, rows=tuple(rows))
+        self._episodes = replace(self._episodes, rows=rows)
+
+    def _numbers(self, identities: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Numbers of the rows that have these identities, by identity."""
+        rows, wanted = self._episodes.records, set(identities)
+        near = rows.where("episode_id", {name for _, name in wanted})
+        sessions, names = (rows.column(name) for name in ("session", "episode_id"))
+        return {(sessions[i], names[i]): i for i in near if (sessions[i], names[i]) in wanted}
 
     def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if vectors.ndim != 2 or vectors.shape[1] != self.encoder.dimension:

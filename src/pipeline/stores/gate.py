@@ -21,7 +21,7 @@ below the threshold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pipeline.config import GateConfig
 from pipeline.errors import DataError
 from pipeline.stores.episode import Episode, Episodes
-from pipeline.stores.sparse import SparseCode
+from pipeline.stores.sparse import SparseCode, largest
 from pipeline.stores.specifics import names_and_numbers, words_of
 
 SURPRISE_CONTEXT = "Fish live in water. She drank a cup of tea. Grass is green. He opened the door. "
@@ -46,6 +46,7 @@ GATE_SCHEMA = "gate/1"
 Surprise = Callable[[Sequence[str]], NDArray[np.float64]]
 """Surprise of each text under the frozen model, nats per word."""
 _UNLIKE = 0.5  # factor of the similarity for every name and number that the other text lacks
+_FEW = 256  # most similar rows, which nearly always settle it
 _DUPLICATE = 0.05  # novelty below which a refused event is called a duplicate
 _PREDICTABLE = 0.5  # surprise below which a refused event is called predictable
 
@@ -115,7 +116,7 @@ def judge(
     if np.shape(nats) != (len(candidates),) or not np.all(np.isfinite(nats)):
         raise DataError(f"expected one finite surprise per event, {len(candidates)} in all, found {np.shape(nats)}")
     surprise = squash_surprise(nats, config)
-    kept = _Kept(stored, len(candidates))
+    kept = _Kept(stored, candidates)
     decisions = []
     for i, episode in enumerate(candidates.rows):
         novelty, nearest = kept.novelty(episode, candidates.code[i : i + 1])
@@ -177,15 +178,18 @@ def _judged(episode: Episode, decision: GateDecision, config: GateConfig) -> Epi
 class _Kept:
     """What was kept so far: the store's, then this session's, whose keys lie in arrays that never move."""
 
-    def __init__(self, stored: Episodes, room: int) -> None:
+    def __init__(self, stored: Episodes, candidates: Episodes) -> None:
+        room = len(candidates)
         self._index = stored.index()
-        self._position = {row.identity: i for i, row in enumerate(stored.rows)}
+        own = stored.records.where("episode_id", {row.episode_id for row in candidates.rows})
+        self._position = {row.identity: i for i, row in zip(own, stored.records.take(own), strict=True)}
         width = stored.code.units.shape[1]
         self._expansion = stored.expansion
         self._units = np.zeros((room, width), np.int32)
         self._activity = np.zeros((room, width), np.float32)
         self._old = len(stored)
-        self._rows = list(stored.rows)
+        self._stored = stored.rows
+        self._new: list[Episode] = []
         self._words: dict[int, frozenset[str]] = {}  # of the rows that were compared
 
     def novelty(self, episode: Episode, code: SparseCode) -> tuple[float, str]:
@@ -195,7 +199,7 @@ class _Kept:
         if own is not None:
             old[own] = -1.0
         query = code.dense(self._expansion)[0]  # (expansion,)
-        count = len(self._rows) - self._old
+        count = len(self._new)
         new = np.einsum("ij,ij->i", self._activity[:count], query[self._units[:count]])
         best, nearest = self._most_similar(np.concatenate([old, new]), names_and_numbers(episode.text))
         return float(np.clip(1.0 - best, 0.0, 1.0)), nearest
@@ -203,18 +207,28 @@ class _Kept:
     def _most_similar(self, cosines: NDArray[np.float32], specifics: frozenset[str]) -> tuple[float, str]:
         """The largest similarity, and whose it is; rows whose cosine cannot reach it are not looked at."""
         best, nearest = 0.0, ""
-        for i in np.argsort(-cosines, kind="stable").tolist():
+        for i in _descending(cosines):
             if cosines[i] <= best:
                 break
             if i not in self._words:
-                self._words[i] = words_of(self._rows[i].text)
+                self._words[i] = words_of(self._row(i).text)
             similarity = float(cosines[i]) * _UNLIKE ** len(specifics - self._words[i])
             if similarity > best:
-                best, nearest = similarity, self._rows[i].episode_id
+                best, nearest = similarity, self._row(i).episode_id
         return best, nearest
 
     def add(self, episode: Episode, code: SparseCode) -> None:
-        count = len(self._rows) - self._old
+        count = len(self._new)
         self._units[count] = code.units[0]
         self._activity[count] = code.activity[0]
-        self._rows.append(episode)
+        self._new.append(episode)
+
+    def _row(self, number: int) -> Episode:
+        return self._stored[number] if number < self._old else self._new[number - self._old]
+
+
+def _descending(cosines: NDArray[np.float32]) -> Iterator[int]:
+    """Numbers by falling cosine, ties by number; a look at the first few does not sort the rest."""
+    first = largest(cosines, _FEW)
+    yield from first.tolist()
+    yield from np.argsort(-cosines, kind="stable")[len(first) :].tolist()

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.artifacts import Generation, GenerationStore
 from pipeline.config import StoreConfig
 from pipeline.errors import StoreError
-from pipeline.stores.episode import EPISODE_SCHEMA, from_table, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA, FIELDS, from_columns, rows_of, to_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.outcomes import Counters, EncoderIdentity
 from pipeline.stores.registry import store_class
@@ -58,8 +58,13 @@ def load(
     metadata = generation.metadata
     _check(metadata, store, str(generation.path))
     same_code = metadata["code"] == _code_of(store)
-    episodes = from_table(generation.table("episodes", EPISODE_SCHEMA), store.expansion)
-    store.episodes = episodes if same_code else store.candidates(episodes.rows, episodes.keys)
+    table = generation.table("episodes", EPISODE_SCHEMA, FIELDS)
+    keys = generation.matrix("episodes", "key", EPISODE_SCHEMA)
+    codes = {name: generation.matrix("episodes", name, EPISODE_SCHEMA) for name in ("code", "activity") if same_code}
+    if same_code or not table.num_rows:
+        store.episodes = from_columns(table, {"key": keys, **codes}, store.expansion)
+    else:
+        store.episodes = store.candidates(rows_of(table), keys)
     store.counters = Counters(**metadata["counters"])
     store.night = int(metadata["night"])
     store.folded_runs = tuple(metadata["folded_runs"])

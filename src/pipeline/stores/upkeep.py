@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from pipeline.stores.episode import Episode
+from pipeline.stores.records import Records
 
 INTERVALS = (1, 2, 4, 8)
 """Nights until an episode is due again, by its stage (expanding intervals, consolidation.md section 4)."""
 
 
-def decayed(rows: Sequence[Episode], nights: float, half_life: float) -> list[Episode]:
+def decayed(rows: Sequence[Episode], nights: float, half_life: float) -> Records[Episode]:
     """Rows with salience times 0.5 ** (nights / half_life); pinned rows as they were."""
-    factor = 0.5 ** (nights / half_life)
-    return [row if row.pin else replace(row, salience=row.salience * factor) for row in rows]
+    known = Records.of(Episode, rows)
+    factor = np.where(known.column("pin"), 1.0, 0.5 ** (nights / half_life))
+    return known.replace(salience=known.column("salience") * factor)
 
 
 def prunable(row: Episode) -> bool:
@@ -29,7 +33,7 @@ def folded(
     probes: Mapping[str, bool],
     night: int,
     losses: Mapping[str, float],
-) -> list[Episode]:
+) -> Records[Episode]:
     """Rows after one run's feedback.
 
     Args:
@@ -39,7 +43,10 @@ def folded(
         night: The night of that run; the next due night is counted from it, and what it used was used in it.
         losses: Last loss of what was trained, nats per answer token, by episode id.
     """
-    return [_probed(_used(row, usage, losses, night), probes, night) for row in rows]
+    known = Records.of(Episode, rows)
+    told = known.where("episode_id", {*usage, *probes, *losses})
+    changed = zip(told, known.take(told), strict=True)
+    return known.put({i: _probed(_used(row, usage, losses, night), probes, night) for i, row in changed})
 
 
 def _used(row: Episode, usage: Mapping[str, float], losses: Mapping[str, float], night: int) -> Episode:
