@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import FlowConfig
+from pipeline.config import FlowConfig, config_hash
 from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name
 from pipeline.tracking.registry import SLOW, champion_path, champion_version, move_champion, register
 from pipeline.tracking.store import experiment_id, open_client, quietly, tracking_uri
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-RUN_TAG = "engram.run"
+RUN_TAG, KIND_TAG, STAGE_TAG = "engram.run", "engram.kind", "engram.stage"
+"""Which run folder an MLflow run mirrors; whether it is a night or a stage of one; and which stage."""
+NOTE_TAG = "mlflow.note.content"  # the description that MLflow's pages show, Markdown
 _METRICS, _PARAMS, _DIGEST = 1000, 100, 36  # MLflow's limits of a batch, and of a data set's digest
 
 
@@ -50,8 +52,12 @@ class Tracker(Protocol):
         """Log every numeric column of a table with a ``step`` column; steps that stand there already are left out."""
         ...
 
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
-        """Record the SHA-256 of data that the run read or wrote."""
+    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
+        """Record the SHA-256 of data that the run read or wrote, as data sets and whole digests as tags."""
+        ...
+
+    def rename(self, name: str) -> None:
+        """Give the run the name that lists and legends show."""
         ...
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
@@ -62,8 +68,12 @@ class Tracker(Protocol):
         """Set or replace tags."""
         ...
 
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
+    def register_adapter(
+        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
+    ) -> int | None:
         """Register an adapter folder, and the slow average beside it, if there is one.
+
+        ``lineage`` becomes tags of the version: what it was made from.
 
         Returns:
             Its version, the new challenger, or None without tracking.
@@ -101,7 +111,10 @@ class NoTracker:
     def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
         """Do nothing."""
 
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
+    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
+        """Do nothing."""
+
+    def rename(self, name: str) -> None:
         """Do nothing."""
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
@@ -110,7 +123,9 @@ class NoTracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Do nothing."""
 
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
+    def register_adapter(
+        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
+    ) -> int | None:
         """There is no registry."""
         return None
 
@@ -138,16 +153,36 @@ class MlflowTracker:
         uri: Where both are, for messages.
         run_id: MLflow's id of the run.
         root: The artifact root, to which registered adapters are relative.
+        experiment_id: MLflow's id of the experiment.
     """
 
-    def __init__(self, client: MlflowClient, uri: str, run_id: str, root: Path) -> None:
+    def __init__(self, client: MlflowClient, uri: str, run_id: str, root: Path, experiment_id: str) -> None:
         self._client, self._uri, self._root = client, uri, root
-        self._run_id = run_id
+        self._run_id, self._experiment_id = run_id, experiment_id
 
     @property
-    def run_id(self) -> str | None:
+    def run_id(self) -> str:
         """MLflow's id of the run."""
         return self._run_id
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment."""
+        return self._experiment_id
+
+    @property
+    def client(self) -> MlflowClient:
+        """Of tracking store and registry."""
+        return self._client
+
+    @property
+    def uri(self) -> str:
+        """Where both are."""
+        return self._uri
+
+    def at(self, run_id: str) -> MlflowTracker:
+        """The same store, another run of the same experiment."""
+        return MlflowTracker(self._client, self._uri, run_id, self._root, self._experiment_id)
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """See `Tracker`; a parameter never changes, so only those that are missing are logged."""
@@ -189,7 +224,7 @@ class MlflowTracker:
         for start in range(0, len(metrics), _METRICS):
             self._client.log_batch(self._run_id, metrics=metrics[start : start + _METRICS])
 
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
+    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
         """See `Tracker`; MLflow keeps 36 characters, the whole digest stands in a tag."""
         with quietly(self._uri):
             from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -204,8 +239,13 @@ class MlflowTracker:
             ]
             if inputs:
                 self._client.log_inputs(self._run_id, inputs)
-            for name, digest in digests.items():
-                self._client.set_tag(self._run_id, f"sha256.{metric_name(name)}", digest)
+        if tags:
+            self.set_tags({f"sha256.{metric_name(name)}": digest for name, digest in digests.items()})
+
+    def rename(self, name: str) -> None:
+        """See `Tracker`."""
+        with quietly(self._uri):
+            self._client.update_run(self._run_id, name=name)
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """See `Tracker`."""
@@ -220,17 +260,20 @@ class MlflowTracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         with quietly(self._uri):
-            for name, text in tags.items():
-                self._client.set_tag(self._run_id, name, text)
+            from mlflow.entities import RunTag
 
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
+            self._client.log_batch(self._run_id, tags=[RunTag(name, text) for name, text in tags.items()])
+
+    def register_adapter(
+        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
+    ) -> int | None:
         """See `Tracker`; the files are copied to the run's artifacts first."""
         with quietly(self._uri):
             self._client.log_artifacts(self._run_id, str(path), "adapter")
             if slow is not None:
                 self._client.log_artifacts(self._run_id, str(slow), SLOW)
             uri = f"{self._client.get_run(self._run_id).info.artifact_uri}/adapter"
-            return register(self._client, self._root, self._run_id, path, name, uri, slow)
+            return register(self._client, self._root, self._run_id, path, name, uri, slow, lineage)
 
     def promote(self, name: str, version: int | None) -> bool:
         """See `Tracker`."""
@@ -276,11 +319,30 @@ def open_tracker(config: FlowConfig, run_folder: Path) -> Tracker:
     client = open_client(uri)
     key = f"{config.flow}/{config.deployment}/{run_folder.name}"
     with quietly(uri):
-        experiment = experiment_id(client, config.tracking.experiment, uri)
+        experiment = experiment_id(client, experiment_name(config), uri)
         found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
         if found:
             run_id = found[0].info.run_id
             client.update_run(run_id, status="RUNNING")
         else:
-            run_id = client.create_run(experiment, tags={RUN_TAG: key}, run_name=run_folder.name).info.run_id
-    return MlflowTracker(client, uri, str(run_id), config.root)
+            name = f"{config.deployment} {run_folder.name}"
+            run_id = client.create_run(experiment, tags=_tags(config, key), run_name=name).info.run_id
+    return MlflowTracker(client, uri, str(run_id), config.root, experiment)
+
+
+def experiment_name(config: FlowConfig) -> str:
+    """The experiment of a flow: nights of one flow have the same figures, so one table compares them all."""
+    return f"{config.tracking.experiment}/{config.flow}"
+
+
+def _tags(config: FlowConfig, key: str) -> dict[str, str]:
+    """By what nights are found and grouped."""
+    told = {
+        "flow": config.flow,
+        "deployment": config.deployment,
+        "seed": str(config.seed),
+        "placement": config.placement,
+        "config_hash": config_hash(config),
+    }
+    told |= {"session": config.session} if config.session else {}
+    return {RUN_TAG: key, KIND_TAG: "night"} | {f"engram.{name}": text for name, text in told.items()}
