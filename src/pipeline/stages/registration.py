@@ -146,7 +146,7 @@ def track(
     failed = [guard["name"] for guard in figures["guards"] if not guard["passed"]]
     verdict = "promoted" if figures["promoted"] else "not promoted"
     tracker.set_tags({"engram.verdict": verdict, "engram.failed_guards": ", ".join(failed), NOTE_TAG: _note(figures)})
-    tracker.log_metrics(figures)
+    tracker.log_report(figures)
     for prefix, table in steps.items():
         tracker.log_steps(table, prefix)
     plots = [file for file in files if file.suffix == ".png"]

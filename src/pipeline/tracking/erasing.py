@@ -10,9 +10,9 @@ from pipeline.artifacts import RunFolder, stage_results
 from pipeline.artifacts.redaction import TEXT_FILES, Redaction, redact_file
 from pipeline.config import FlowConfig
 from pipeline.errors import StoreError
-from pipeline.tracking.stages import DIGEST_TAG, PARENT_TAG
+from pipeline.tracking.stages import DIGEST_TAG
 from pipeline.tracking.store import open_client, quietly, tracking_uri
-from pipeline.tracking.tracker import RUN_TAG, STAGE_TAG, experiment_name
+from pipeline.tracking.tracker import PARENT_TAG, RUN_TAG, STAGE_TAG, experiment_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -21,13 +21,13 @@ from pipeline.config import FlowConfig, config_dict
 from pipeline.errors import EngramError, ServiceError
 from pipeline.tracking.load import MachineLoad
 from pipeline.tracking.store import quietly
-from pipeline.tracking.tracker import KIND_TAG, RUN_TAG, STAGE_TAG, MlflowTracker, Status, open_tracker
+from pipeline.tracking.tracker import KIND_TAG, PARENT_TAG, RUN_TAG, STAGE_TAG, MlflowTracker, Status, open_tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PARENT_TAG, DIGEST_TAG = "mlflow.parentRunId", "engram.digest"
+DIGEST_TAG = "engram.digest"
 
 
 class TrackedStage:
@@ -132,7 +132,7 @@ def _begin(
         with quietly(night.uri):
             _end_abandoned(night.client, night, config.root)
     with quietly(night.uri):
-        known = _find(night, name)
+        known = night.stage_run(name)
         if known is None:
             run_id = night.client.create_run(
                 night.experiment_id,
@@ -147,12 +147,6 @@ def _begin(
     stage.log_inputs({name: result.digest for name, result in earlier.items()}, "input", tags=False)
     load = MachineLoad(run_id, night.uri, config.tracking.system_seconds) if config.tracking.system_seconds else None
     return _Stage(night, known, run_id, load)
-
-
-def _find(night: MlflowTracker, name: str) -> Run | None:
-    filters = f"tags.`{PARENT_TAG}` = '{night.run_id}' and tags.`{STAGE_TAG}` = '{name}'"
-    found = night.client.search_runs([night.experiment_id], filter_string=filters, max_results=1)
-    return found[0] if found else None
 
 
 def _end_abandoned(client: MlflowClient, night: MlflowTracker, root: Path) -> None:

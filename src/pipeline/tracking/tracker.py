@@ -18,16 +18,18 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.config import FlowConfig, config_hash
-from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name
+from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name, split_fine
 from pipeline.tracking.registry import SLOW, champion_path, champion_version, move_champion, register
 from pipeline.tracking.store import experiment_id, open_client, quietly, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 RUN_TAG, KIND_TAG, STAGE_TAG = "engram.run", "engram.kind", "engram.stage"
 """Which run folder an MLflow run mirrors; whether it is a night or a stage of one; and which stage."""
+PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"  # the description that MLflow's pages show, Markdown
 _METRICS, _PARAMS, _DIGEST = 1000, 100, 36  # MLflow's limits of a batch, and of a data set's digest
 
@@ -46,6 +48,10 @@ class Tracker(Protocol):
 
     def log_metrics(self, figures: Mapping[str, Any]) -> None:
         """Log nested figures in one batch, by their dotted names; one that stands there already is not repeated."""
+        ...
+
+    def log_report(self, figures: Mapping[str, Any]) -> None:
+        """Log a report: what nights compare by to the run itself, single phrasings and relations to its ``evaluate``."""
         ...
 
     def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
@@ -106,6 +112,9 @@ class NoTracker:
         """Do nothing."""
 
     def log_metrics(self, figures: Mapping[str, Any]) -> None:
+        """Do nothing."""
+
+    def log_report(self, figures: Mapping[str, Any]) -> None:
         """Do nothing."""
 
     def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
@@ -200,6 +209,20 @@ class MlflowTracker:
             known = self._client.get_run(self._run_id).data.metrics
             changed = {name: value for name, value in flat_metrics(figures).items() if known.get(name) != value}
             self._log([(name, value, 0) for name, value in changed.items()])
+
+    def log_report(self, figures: Mapping[str, Any]) -> None:
+        """See `Tracker`; without a run of that stage, all goes to the night's. The seed is a parameter and a tag."""
+        told, fine = split_fine(flat_metrics({name: value for name, value in figures.items() if name != "seed"}))
+        with quietly(self._uri):
+            stage = self.stage_run("evaluate")
+        self.log_metrics(told)
+        (self if stage is None else self.at(stage.info.run_id)).log_metrics(fine)
+
+    def stage_run(self, name: str) -> Run | None:
+        """The run of one of the night's stages, if there is one."""
+        filters = f"tags.`{PARENT_TAG}` = '{self._run_id}' and tags.`{STAGE_TAG}` = '{name}'"
+        found = self._client.search_runs([self._experiment_id], filter_string=filters, max_results=1)
+        return found[0] if found else None
 
     def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
         """See `Tracker`."""
