@@ -20,8 +20,9 @@ from pipeline.artifacts import FileLock, StageResult
 from pipeline.config import FlowConfig, config_dict
 from pipeline.errors import EngramError, ServiceError
 from pipeline.tracking.load import MachineLoad
+from pipeline.tracking.protocol import Status
 from pipeline.tracking.store import quietly
-from pipeline.tracking.tracker import KIND_TAG, PARENT_TAG, RUN_TAG, STAGE_TAG, MlflowTracker, Status, open_tracker
+from pipeline.tracking.tracker import KIND_TAG, PARENT_TAG, RUN_TAG, STAGE_TAG, MlflowTracker, open_tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

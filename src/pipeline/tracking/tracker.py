@@ -12,13 +12,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline.config import FlowConfig, config_hash
 from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name, split_fine
+from pipeline.tracking.protocol import NoTracker, Status, Tracker
 from pipeline.tracking.registry import SLOW, champion_path, champion_version, move_champion, register
 from pipeline.tracking.store import experiment_id, open_client, quietly, tracking_uri
 
@@ -26,132 +27,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
 RUN_TAG, KIND_TAG, STAGE_TAG = "engram.run", "engram.kind", "engram.stage"
 """Which run folder an MLflow run mirrors; whether it is a night or a stage of one; and which stage."""
 PARENT_TAG = "mlflow.parentRunId"
 NOTE_TAG = "mlflow.note.content"  # the description that MLflow's pages show, Markdown
 _METRICS, _PARAMS, _DIGEST = 1000, 100, 36  # MLflow's limits of a batch, and of a data set's digest
-
-
-class Tracker(Protocol):
-    """What a night reports to MLflow, or to nobody."""
-
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run; None without tracking."""
-        ...
-
-    def log_params(self, config: Mapping[str, Any]) -> None:
-        """Log nested settings once, by their dotted names."""
-        ...
-
-    def log_metrics(self, figures: Mapping[str, Any]) -> None:
-        """Log nested figures in one batch, by their dotted names; one that stands there already is not repeated."""
-        ...
-
-    def log_report(self, figures: Mapping[str, Any]) -> None:
-        """Log a report: what nights compare by to the run itself, single phrasings and relations to its ``evaluate``."""
-        ...
-
-    def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
-        """Log every numeric column of a table with a ``step`` column; steps that stand there already are left out."""
-        ...
-
-    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
-        """Record the SHA-256 of data that the run read or wrote, as data sets and whole digests as tags."""
-        ...
-
-    def rename(self, name: str) -> None:
-        """Give the run the name that lists and legends show."""
-        ...
-
-    def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
-        """Copy files, and folders with all they hold, to the run's artifacts."""
-        ...
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
-        ...
-
-    def register_adapter(
-        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
-    ) -> int | None:
-        """Register an adapter folder, and the slow average beside it, if there is one.
-
-        ``lineage`` becomes tags of the version: what it was made from.
-
-        Returns:
-            Its version, the new challenger, or None without tracking.
-        """
-        ...
-
-    def promote(self, name: str, version: int | None) -> bool:
-        """Move ``champion``; returns whether it moved."""
-        ...
-
-    def champion(self, name: str) -> Path | None:
-        """The champion's adapter folder, if there is one."""
-        ...
-
-    def champion_version(self, name: str) -> int | None:
-        """The champion's version, if there is one."""
-        ...
-
-    def finish(self, status: Status = "FINISHED") -> None:
-        """End the run."""
-        ...
-
-
-class NoTracker:
-    """Tracking switched off: every call is accepted and nothing happens."""
-
-    run_id: str | None = None
-
-    def log_params(self, config: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, figures: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_report(self, figures: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
-        """Do nothing."""
-
-    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
-        """Do nothing."""
-
-    def rename(self, name: str) -> None:
-        """Do nothing."""
-
-    def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def register_adapter(
-        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
-    ) -> int | None:
-        """There is no registry."""
-        return None
-
-    def promote(self, name: str, version: int | None) -> bool:
-        """Nothing can move."""
-        return False
-
-    def champion(self, name: str) -> Path | None:
-        """There is no champion."""
-        return None
-
-    def champion_version(self, name: str) -> int | None:
-        """There is no champion."""
-        return None
-
-    def finish(self, status: Status = "FINISHED") -> None:
-        """Do nothing."""
 
 
 class MlflowTracker:
