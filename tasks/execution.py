@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -13,10 +12,12 @@ from uuid import UUID
 from prefect.cache_policies import NO_CACHE
 
 from pipeline.artifacts import RunFolder, StageResult
+from pipeline.config import config_dict
 from pipeline.progress import Progress, Silent
 from pipeline.report.markdown import escape
 from pipeline.stages.registry import stages_of
-from pipeline.tracking.flatten import flat_metrics
+from pipeline.tracking.stages import tracked_stage
+from tasks.artifacts import publish_stage
 from tasks.fencing import start_fence
 from tasks.secrets import load_secrets
 
@@ -41,31 +42,15 @@ def execute(name: str, run: str, inputs: Mapping[str, Mapping[str, Any]], progre
     if progress is None:  # on a worker; inline runs have their environment
         load_secrets(config.tracking.uri)
     function = importlib.import_module(f"{stages.package}.{stages.spec(name).name}").run
+    spec = stages.spec(name)
     results = {name: StageResult.from_dict(values) for name, values in inputs.items()}
-    result: StageResult = function(folder, config, results, progress or prefect_progress())
+    read = {stage: results[stage] for stage in spec.reads if stage in results}
+    with tracked_stage(config, folder.path, name, read, config_dict(config, spec.sections)) as tracked:
+        result: StageResult = function(folder, config, results, progress or prefect_progress())
+        tracked.done(result)
     if progress is None:
-        publish_figures(result)
+        publish_stage(folder, config, result, tracked)
     return result.to_dict()
-
-
-def publish_figures(result: StageResult) -> None:
-    """Show a stage's figures as a Markdown artifact in Prefect's UI; nothing happens outside of a task run."""
-    from prefect.artifacts import create_markdown_artifact
-    from prefect.context import TaskRunContext
-
-    if TaskRunContext.get() is None:
-        return
-    figures = {"worker": result.worker, "seconds": result.seconds, "reused": result.cached}
-    rows = {**figures, **flat_metrics(result.metrics)}
-    lines = [f"## {result.stage}", "", f"`{result.path}`", "", "| figure | value |", "|---|---|"]
-    lines += [
-        f"| {escape(name)} | {value:.4g} |"
-        if isinstance(value, float)
-        else f"| {escape(name)} | {escape(str(value))} |"
-        for name, value in rows.items()
-    ]
-    with suppress(Exception):  # the UI is a convenience, the night is not
-        create_markdown_artifact("\n".join(lines), key=result.stage.replace("_", "-"))
 
 
 def prefect_progress() -> Progress:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.summaries import show_report
 from pipeline.terminal import Console
+
+if TYPE_CHECKING:
+    from pipeline.artifacts import RunFolder
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, its folder, or FLOW/DEPLOYMENT for the newest.")]
 
@@ -25,20 +28,54 @@ def report(run: Run) -> None:
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two or more runs, as for `engram report`.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN…", help="Two or more runs, as for `engram report`; with --last, FLOW/DEPLOYMENT alone."
+        ),
+    ],
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write one self-contained page with plots.", dir_okay=False),
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--last", min=2, help="Compare the newest N finished runs, the oldest of them first.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Questions to print that turned right or wrong.")] = 10,
 ) -> None:
-    """Show what differs between runs: settings first, then figures."""
-    from pipeline.artifacts import find_run
+    """Show what differs between runs, and only that: settings, data, figures, and which answers turned."""
+    from pipeline.artifacts import find_run, write_bytes
     from pipeline.config import default_root
     from pipeline.errors import ConfigError
     from pipeline.report.compare import compare as compare_runs
-    from pipeline.report.compare import comparison_tables
+    from pipeline.report.comparison_page import comparison_page
+    from pipeline.report.comparison_terminal import comparison_tables
+    from pipeline.stages.suite_files import question_texts_of
 
-    if len(runs) < 2:
-        raise ConfigError(f"expected at least two runs to compare, found {len(runs)}")
+    root = default_root()
+    found = _newest(runs, last, root) if last else [find_run(run, root) for run in runs]
+    if len(found) < 2:
+        raise ConfigError(f"expected at least two runs to compare, found {len(found)}")
     console = Console()
-    for table in comparison_tables(compare_runs([find_run(run, default_root()).path for run in runs])):
+    comparison = compare_runs([run.path for run in found])
+    for table in comparison_tables(comparison, examples):
         console.print(table)
+    if html is not None:
+        questions = {key: text for run in found for key, text in question_texts_of(run).items()}
+        write_bytes(html, comparison_page(comparison, questions).encode("utf-8", "replace"))
+        console.print(f"page  {html.absolute()}", soft_wrap=True, highlight=False)
+
+
+def _newest(targets: list[str], count: int, root: Path) -> list[RunFolder]:
+    """The newest finished runs of one deployment, oldest first."""
+    from pipeline.artifacts import list_runs
+    from pipeline.errors import ConfigError
+
+    flow, slash, deployment = targets[0].partition("/")
+    if len(targets) != 1 or not slash or "/" in deployment:
+        raise ConfigError(f"--last {count} expects one FLOW/DEPLOYMENT, found {' '.join(targets)}")
+    done = [run for run in list_runs(root, flow, deployment) if run.state == "done"]
+    return done[:count][::-1]
 
 
 def export(

@@ -48,12 +48,36 @@ def down() -> None:
 
 
 def status() -> None:
-    """Show services, workers, the latest runs, the champion and the schedules."""
+    """Show how last night went, services and workers, the latest runs, the champion and the schedules."""
     console = Console()
+    _show_last_night(console)
     _show_services(console)
     _show_runs(console)
     _show_champion(console)
     _show_schedules(console)
+
+
+def _show_last_night(console: Console) -> None:
+    from rich.markup import escape
+    from rich.panel import Panel
+
+    from pipeline.config import default_root
+    from pipeline.services.last_night import last_night
+
+    night = last_night(default_root())
+    if night is None:
+        return
+    well = night.state == "running" or (night.state == "done" and night.verdict.startswith("promoted"))
+    colour = "green" if well else "yellow" if night.state == "done" else "red"
+    lines = [f"[bold {colour}]{escape(night.verdict)}[/bold {colour}]", f"{escape(night.name)}, {night.when}"]
+    for figure in night.figures:
+        change = "" if figure.before is None else f"  ({figure.value - figure.before:+.4g} against the night before)"
+        lines.append(f"  {figure.title:<24}{figure.value:>8.4g}[dim]{change}[/dim]")
+    if night.report is not None:
+        lines.append(f"report   {escape(str(night.report))}")
+    if night.next_step:
+        lines.append(f"next     {escape(night.next_step)}")
+    console.print(Panel("\n".join(lines), title="Last night", title_align="left", border_style=colour))
 
 
 def _show_services(console: Console) -> None:
@@ -87,10 +111,10 @@ def _show_runs(console: Console) -> None:
         return
     table = Table(title="Latest runs", title_justify="left")
     table.add_column("run", overflow="fold")
-    for column in ("state", "started", "promoted"):
+    for column in ("state", "started", "time", "promoted"):
         table.add_column(column, no_wrap=True)
     for row in rows:
-        table.add_row(row.name, row.state, row.started, row.promoted)
+        table.add_row(row.name, row.state, row.started, row.took, row.promoted)
     console.print(table)
 
 

@@ -77,7 +77,10 @@ class TrackingConfig(Section):
 
     enabled: bool = Field(True, description="log the run to MLflow")
     uri: str | None = Field(None, description="tracking URI; null is SQLite in <root>/mlflow/mlflow.db")
-    experiment: str = Field("engram", min_length=1, description="MLflow experiment")
+    experiment: str = Field("engram", min_length=1, description="MLflow experiments are called EXPERIMENT/FLOW")
+    system_seconds: float = Field(
+        10.0, ge=0, description="seconds between samples of processor, memory, disk, network and GPU; 0 takes none"
+    )
 
     @field_validator("uri")
     @classmethod

@@ -1,7 +1,8 @@
 """What differs between runs: configuration, data, figures and answers; what is equal is left out.
 
 comparison = compare([path_a, path_b])
-for table in comparison_tables(comparison): console.print(table)
+for table in comparison_tables(comparison): console.print(table)     # pipeline.report.comparison_terminal
+comparison_page(comparison)                                          # pipeline.report.comparison_page
 """
 
 from __future__ import annotations
@@ -11,67 +12,70 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from rich.table import Table as RichTable
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from pipeline.artifacts import read_json, read_table
+from pipeline.artifacts import read_json
 from pipeline.config.yaml_tree import read_yaml
 from pipeline.errors import ArtifactError, ConfigError
-from pipeline.evaluation.answers import SCHEMA_NAME
-from pipeline.evaluation.arms import ARMS
-from pipeline.evaluation.selection import fixed_subset
+from pipeline.report.answer_changes import AnswerChanges, AnswerDifferences, answer_changes, read_answers
 from pipeline.report.base import RunReport
-from pipeline.report.figures import Table
 from pipeline.report.flows import load_any_report
-from pipeline.report.plots import new_axes
-from pipeline.report.schema import Report
-from pipeline.report.terminal import rich_table
 
 NEVER_THE_SAME = ("run_id", "started", "finished", "timings.", "peak_memory_bytes", "workers.")
-TOO_FINE = (".by_form.", ".by_relation.", ".em_ci95")
+TOLD_AS_CONFIGURATION = ("flow", "deployment", "model", "code_version", "device", "placement")
+TOLD_BY_CONFIGURATION = ("seed", "config_hash")
+TOO_FINE = (".by_form.", ".by_relation.", ".em_ci95", ".ci95", ".by_gold")
+OUTCOMES = ("lora_train", "evaluate", "promote", "report")  # stages whose files are figures and answers, not data
+HEADLINES = (
+    "promoted", "arms.post_off_heldout.em", "arms.post_off.em", "arms.post_off_probe.em", "arms.pre_off.em",
+    "arms.memory_on.em", "arms.untaught.em", "uplift.em", "sanity.delta", "sanity.kept", "takeover", "drift.kl_base",
+    "drift.ppl_ratio", "guards.",
+)  # fmt: skip
 _ABSENT = "(absent)"
+_MOST_LETTERS = 26
 
 Rows = tuple[tuple[str, tuple[str, ...]], ...]  # (name, one text per run)
 
 
 @dataclass(frozen=True)
-class AnswerChange:
-    """One prompt that two runs answer differently."""
-
-    arm: str
-    item_id: str
-    form: str
-    gold: str
-    answers: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class AnswerDifferences:
-    """Answers of a later run against those of the first: common questions, how many differ, and a few of those."""
-
-    run_id: str
-    common: int
-    different: int
-    examples: tuple[AnswerChange, ...]
-
-
-@dataclass(frozen=True)
 class Comparison:
-    """All that differs between runs, in the order in which they were named."""
+    """All that differs between runs, in the order in which they were named.
+
+    Attributes:
+        reports: The runs.
+        labels: A short name for each: A, B, C.
+        config: Settings, and what code and machine ran.
+        data: What was taught, stored, sampled and trained on, by digest; generations of the stores.
+        figures: Of the reports, headlines first.
+        changes: Of the answers.
+        curves: Loss by step of every run that has it.
+    """
 
     reports: tuple[RunReport, ...]
+    labels: tuple[str, ...]
     config: Rows
     data: Rows
     figures: Rows
-    answers: tuple[AnswerDifferences, ...]
+    changes: AnswerChanges
+    curves: tuple[pa.Table | None, ...] = ()
+
+    @property
+    def answers(self) -> tuple[AnswerDifferences, ...]:
+        """Every later run against the first."""
+        return self.changes.against_first
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing differs."""
+        return not (self.config or self.data or self.figures or any(told.different for told in self.answers))
 
 
-def compare(runs: Sequence[Path], examples: int = 10) -> Comparison:
+def compare(runs: Sequence[Path]) -> Comparison:
     """Compare finished runs.
 
     Args:
         runs: Two or more run folders.
-        examples: Answers to show for each later run, chosen by hash.
 
     Raises:
         ArtifactError: Fewer than two runs, or a file of a run is missing or damaged.
@@ -79,17 +83,26 @@ def compare(runs: Sequence[Path], examples: int = 10) -> Comparison:
     if len(runs) < 2:
         raise ArtifactError(f"compare needs two or more runs, found {len(runs)}")
     reports = tuple(load_any_report(run) for run in runs)
-    first, *others = (_answers(run, report) for run, report in zip(runs, reports, strict=True))
+    told = [report.to_json() for report in reports]
+    settings = [
+        {name: values[name] for name in TOLD_AS_CONFIGURATION if name in values} | flatten(_config(run))
+        for run, values in zip(runs, told, strict=True)
+    ]
     return Comparison(
         reports=reports,
-        config=differing([flatten(_config(run)) for run in runs]),
-        data=differing([_digests(run) for run in runs]),
-        figures=differing([_figures(report) for report in reports]),
-        answers=tuple(
-            _answer_differences(report.run_id, first, other, examples)
-            for report, other in zip(reports[1:], others, strict=True)
-        ),
+        labels=tuple(_label(i) for i in range(len(runs))),
+        config=differing(settings),
+        data=differing([_data(run) for run in runs]),
+        figures=_headlines_first(differing([_figures(report) for report in reports])),
+        changes=answer_changes([read_answers(run) for run in runs], [report.run_id for report in reports]),
+        curves=tuple(_curve(run) for run in runs),
     )
+
+
+def _label(i: int) -> str:
+    """A to Z, then A1, B1 and so on."""
+    letter = chr(ord("A") + i % _MOST_LETTERS)
+    return letter if i < _MOST_LETTERS else f"{letter}{i // _MOST_LETTERS}"
 
 
 def flatten(value: Any, name: str = "") -> dict[str, Any]:
@@ -109,9 +122,9 @@ def differing(columns: Sequence[Mapping[str, Any]]) -> Rows:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _config(run: Path) -> Any:
@@ -122,18 +135,26 @@ def _config(run: Path) -> Any:
         raise ArtifactError(f"{path}: cannot read the configuration ({error})") from None
 
 
-def _digests(run: Path) -> dict[str, str]:
-    """First digits of the digest of every file of every stage."""
-    digests = {}
+def _data(run: Path) -> dict[str, str]:
+    """Store generations, then rows and first digits of the digest of what was taught, sampled and trained on."""
+    stores = run / "persist_store" / "store.json"
+    told = {
+        f"store {store['kind']}": f"{store['session']} generation {store['generation']} ({store['digest'][:8]})"
+        for store in (read_json(stores).get("stores", []) if stores.is_file() else [])
+    }
     for path in sorted(run.glob("*/manifest.json")):
-        for file in read_json(path).get("files", []):
-            digests[f"{path.parent.name}/{file['path']}"] = str(file["sha256"])[:12]
-    return digests
+        for file in read_json(path).get("files", []) if path.parent.name not in OUTCOMES else []:
+            if file["path"] != stores.name:
+                rows = f"{file['rows']} rows " if file.get("rows") is not None else ""
+                told[f"{path.parent.name}/{file['path']}"] = f"{rows}{str(file['sha256'])[:8]}"
+    return told
 
 
 def _figures(report: RunReport) -> dict[str, Any]:
     values = report.to_json()
     values["guards"] = {guard.name: guard.value for guard in report.guards}
+    for name in (*TOLD_AS_CONFIGURATION, *TOLD_BY_CONFIGURATION):
+        values.pop(name, None)
     return {
         name: value
         for name, value in flatten(values).items()
@@ -141,59 +162,22 @@ def _figures(report: RunReport) -> dict[str, Any]:
     }
 
 
-def _answers(run: Path, report: RunReport) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    """A language model's answers by arm, item, relation and form; other flows have no answers in words."""
-    path = run / "evaluate" / "answers.parquet"
-    asked = isinstance(report, Report) and path.exists()
-    rows = read_table(path, SCHEMA_NAME).to_pylist() if asked else []
-    return {(row["arm"], row["item_id"], row["relation"], row["form"]): row for row in rows}
+def _headlines_first(rows: Rows) -> Rows:
+    def rank(name: str) -> int:
+        found = (
+            i for i, known in enumerate(HEADLINES) if name == known or (known[-1] == "." and name.startswith(known))
+        )
+        return next(found, len(HEADLINES))
+
+    return tuple(sorted(rows, key=lambda row: rank(row[0])))
 
 
-def _answer_differences(
-    run_id: str, first: Mapping[Any, dict[str, Any]], other: Mapping[Any, dict[str, Any]], n: int
-) -> AnswerDifferences:
-    common = [key for key in first if key in other]
-    changed = [key for key in common if first[key]["answer"] != other[key]["answer"]]
-    shown = [
-        AnswerChange(key[0], key[1], key[3], first[key]["gold"], (first[key]["answer"], other[key]["answer"]))
-        for key in fixed_subset(changed, n, lambda key: "\x00".join(key), salt="compare")
-    ]
-    return AnswerDifferences(run_id, len(common), len(changed), tuple(shown))
-
-
-def comparison_tables(comparison: Comparison) -> list[RichTable]:
-    """One table per kind of difference; a single line stands for runs that do not differ at all."""
-    ids = tuple(report.run_id for report in comparison.reports)
-    sections = (("Configuration", comparison.config), ("Data", comparison.data), ("Figures", comparison.figures))
-    tables = [
-        rich_table(Table(title, ("name", *ids), tuple((name, *texts) for name, texts in rows)))
-        for title, rows in sections
-        if rows
-    ]
-    for changes in comparison.answers:
-        if changes.different:
-            title = f"Answers: {changes.different} of {changes.common} differ"
-            rows = tuple((c.arm, c.item_id, c.form, c.gold, *c.answers) for c in changes.examples)
-            tables.append(rich_table(Table(title, ("arm", "item", "form", "gold", ids[0], changes.run_id), rows)))
-    return tables or [rich_table(Table("No differences", ("runs",), tuple((run,) for run in ids)))]
-
-
-def comparison_plot(reports: Sequence[Report]) -> Figure:
-    """EM with 95 % interval of every arm that all runs have, run beside run."""
-    arms = [arm for arm in ARMS if all(arm in report.arms for report in reports)]
-    figure, axes = new_axes("Exact match by arm", height=1.2 + 0.2 * len(arms) * (len(reports) + 0.5))
-    height = 0.8 / len(reports)
-    for i, report in enumerate(reports):
-        figures = [report.arms[arm] for arm in arms]
-        rows = [row + (i - (len(reports) - 1) / 2) * height for row in range(len(arms))]
-        bounds = [f.em_ci95 or (f.em, f.em) for f in figures]
-        spread = [
-            [max(0.0, f.em - low) for f, (low, _) in zip(figures, bounds, strict=True)],
-            [max(0.0, high - f.em) for f, (_, high) in zip(figures, bounds, strict=True)],
-        ]
-        axes.barh(rows, [f.em for f in figures], height=height, label=report.run_id)
-        axes.errorbar([f.em for f in figures], rows, xerr=spread, fmt="none", color="black", linewidth=0.8)
-    axes.set(xlim=(0, 1.05), xlabel="EM", yticks=range(len(arms)), yticklabels=arms)
-    axes.set_ylim(len(arms) - 0.4, -0.6)
-    axes.legend(frameon=False, fontsize=8)
-    return figure
+def _curve(run: Path) -> pa.Table | None:
+    """Loss by step, whatever else the version that trained wrote beside it."""
+    path = run / "lora_train" / "steps.parquet"
+    if not path.is_file():
+        return None
+    try:
+        return pq.read_table(path, columns=["step", "loss"])
+    except (pa.ArrowException, OSError) as error:
+        raise ArtifactError(f"{path}: cannot be read ({error})") from None

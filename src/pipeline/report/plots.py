@@ -62,12 +62,14 @@ def new_axes(title: str, width: float = 7.0, height: float = 3.6) -> tuple[Figur
     return figure, axes
 
 
-def new_panels(title: str, count: int, width: float = 7.0, height: float = 3.6) -> tuple[Figure, list[Any]]:
-    """An empty figure in the house style with panels side by side that share the vertical axis."""
+def new_panels(
+    title: str, count: int, width: float = 7.0, height: float = 3.6, shared: bool = True
+) -> tuple[Figure, list[Any]]:
+    """An empty figure in the house style with panels side by side that, unless told not to, share the vertical axis."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-    panels = list(figure.subplots(1, count, sharey=True, squeeze=False)[0])
+    panels = list(figure.subplots(1, count, sharey=shared, squeeze=False)[0])
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25)

@@ -4,7 +4,7 @@
 
 Name and password come from the environment, are handed on in the environment, and are never written, printed or given
 as an argument. Prefect checks them itself; in front of MLflow, whose own application needs a package more and a
-database of users, stands `pipeline.services.dashboard`.
+database of users, stands `pipeline.services.mlflow_server`.
 """
 
 from __future__ import annotations

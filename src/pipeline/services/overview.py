@@ -11,6 +11,7 @@ from pipeline.errors import EngramError
 from pipeline.services import processes
 from pipeline.services.access import reached_at
 from pipeline.services.api import PrefectServer, answers
+from pipeline.services.last_night import run_state
 from pipeline.services.layout import Layout
 from pipeline.services.processes import Service, State
 
@@ -30,12 +31,13 @@ class ServiceRow:
 
 @dataclass(frozen=True)
 class RunRow:
-    """One run: ``flow/deployment/id``, state, start in local time, whether it was promoted."""
+    """One run: ``flow/deployment/id``, state, start in local time, time of its stages, whether it was promoted."""
 
     name: str
     state: str
     started: str
     promoted: str
+    took: str = ""
 
 
 def services(root: Path) -> list[ServiceRow]:
@@ -85,12 +87,13 @@ def latest_runs(root: Path, limit: int = 5) -> list[RunRow]:
     rows = []
     for run in list_runs(root)[:limit]:
         known = run.manifest()
-        verdict = stage_results(run).get("promote")
+        finished = stage_results(run)
+        verdict = finished.get("promote")
         promoted = "" if verdict is None else "yes" if verdict.metrics.get("promoted") else "no"
         started = datetime.fromisoformat(known["started"]).astimezone().strftime("%Y-%m-%d %H:%M")
-        rows.append(
-            RunRow(f"{known['flow']}/{known['deployment']}/{known['run_id']}", known["state"], started, promoted)
-        )
+        name = f"{known['flow']}/{known['deployment']}/{known['run_id']}"
+        took = _duration(sum(result.seconds for result in finished.values()))
+        rows.append(RunRow(name, run_state(run), started, promoted, took))
     return rows
 
 

@@ -184,7 +184,7 @@ class _Start:
     def _mlflow_command(self) -> list[str]:
         artifacts = (self.layout.mlflow / "artifacts").as_uri()
         if self.guarded:
-            command = [sys.executable, "-m", "pipeline.services.dashboard", self.host, str(self.mlflow_port)]
+            command = [sys.executable, "-m", "pipeline.services.mlflow_server", self.host, str(self.mlflow_port)]
             return [*command, self.layout.tracking_uri, artifacts]
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", self.host]
         command += ["--port", str(self.mlflow_port), "--backend-store-uri", self.layout.tracking_uri]

@@ -10,10 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, Stage, StageResult, code_version, digest_file
+from pipeline.artifacts import RunFolder, Stage, StageResult, code_version, digest_file, read_json
 from pipeline.config import FlowConfig, config_dict
 from pipeline.report.base import Identity
 from pipeline.tracking import Tracker
+from pipeline.tracking.tracker import NOTE_TAG
 
 
 def register_night(
@@ -41,20 +42,51 @@ def register_night(
     Returns:
         The version, and whether ``champion`` moved.
     """
+    lineage = lineage_of(run, config, inputs)
     tracker.log_params(config_dict(config))
-    tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "night")
-    tracker.set_tags(_tags(run, inputs) | {"engram.guards": "passed" if passed else "failed"})
-    version = tracker.register_adapter(trained, name, slow)
+    tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "stage")
+    tracker.log_inputs(_stores(inputs["persist_store"]), "store")
+    verdict = {"engram.guards": "passed" if passed else "failed"}
+    tracker.set_tags(lineage | verdict)
+    tracker.rename(night_name(run, config, lineage))
+    version = tracker.register_adapter(trained, name, slow, lineage | verdict)
+    tracker.set_tags({} if version is None else {"engram.version": f"{name} {version}"})
     return version, tracker.promote(name, version) if passed else False
 
 
-def _tags(run: RunFolder, inputs: Mapping[str, StageResult]) -> dict[str, Any]:
-    """Where the night's files lie, seen from the artifact root."""
-    return {
-        "engram.run_id": run.run_id,
-        "engram.run_folder": run.path.relative_to(run.root).as_posix(),
-        "engram.store_generation": str(inputs["persist_store"].metrics["generation"]),
+def lineage_of(run: RunFolder, config: FlowConfig, inputs: Mapping[str, StageResult]) -> dict[str, str]:
+    """What an adapter was made from, as tags of the night's MLflow run and of the registered version.
+
+    The run and its folder as seen from the artifact root, the generation of every store, the night of the session,
+    and the version that a continuing night went on from.
+    """
+    stored = inputs["persist_store"].metrics
+    trained = inputs["lora_train"].metrics if "lora_train" in inputs else {}
+    told = {
+        "run_id": run.run_id,
+        "run_folder": run.path.relative_to(run.root).as_posix(),
+        "seed": str(config.seed),
+        "store_generation": str(stored["generation"]),
+        "stores": ", ".join(f"{kind} {of['generation']}" for kind, of in stored.get("kinds", {}).items()),
+        "session": config.session,
+        "night": stored.get("night"),
+        "continues": trained.get("continues"),
     }
+    return {f"engram.{name}": str(value) for name, value in told.items() if value not in (None, "")}
+
+
+def night_name(run: RunFolder, config: FlowConfig, lineage: Mapping[str, str]) -> str:
+    """What lists and legends call the night: its place in its session, else its deployment and seed; then its id."""
+    if config.fresh:
+        return f"{config.deployment}, seed {config.seed} ({run.run_id})"
+    return f"{config.session} night {lineage.get('engram.night', '?')} ({run.run_id})"
+
+
+def _stores(stored: StageResult) -> dict[str, str]:
+    """Digest of every generation that the night wrote, by kind and number."""
+    path = stored.path / "store.json"
+    known = read_json(path).get("stores", []) if path.is_file() else []
+    return {f"{store['kind']} generation {store['generation']}": store["digest"] for store in known}
 
 
 def identity_of_run(run: RunFolder, config: FlowConfig, model: str) -> Identity:
@@ -111,7 +143,10 @@ def track(
     Returns:
         MLflow's id of the run; None without tracking.
     """
-    tracker.log_metrics(figures)
+    failed = [guard["name"] for guard in figures["guards"] if not guard["passed"]]
+    verdict = "promoted" if figures["promoted"] else "not promoted"
+    tracker.set_tags({"engram.verdict": verdict, "engram.failed_guards": ", ".join(failed), NOTE_TAG: _note(figures)})
+    tracker.log_report(figures)
     for prefix, table in steps.items():
         tracker.log_steps(table, prefix)
     plots = [file for file in files if file.suffix == ".png"]
@@ -120,3 +155,24 @@ def track(
     tracker.log_artifacts([run.path / "config.yaml"])
     tracker.finish("FINISHED")
     return tracker.run_id
+
+
+def _note(figures: Mapping[str, Any]) -> str:
+    """The night's description on MLflow's page: verdict and guards, in Markdown; no text of a user or a model."""
+    rows = [
+        f"| {guard['name']} | {'' if guard['value'] is None else format(guard['value'], '.4g')} "
+        f"| {guard['threshold']:.4g} | {'passed' if guard['passed'] else '**FAILED**'} |"
+        for guard in figures["guards"]
+    ]
+    verdict = "Promoted to champion." if figures["promoted"] else "**Not promoted**; the champion stayed as it was."
+    seconds = sum(figures["timings"].values())
+    return "\n".join(
+        [
+            f"{verdict} The stages took {seconds:.0f} s. The whole report is the artifact `report.html`; the "
+            "runs below this one are its stages.",
+            "",
+            "| guard | figure | threshold | verdict |",
+            "|---|---|---|---|",
+            *rows,
+        ]
+    )

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.artifacts import RunFolder, Stage, read_table, stage_results
+from pipeline.suites.sanity import load_sanity
 from pipeline.suites.statistics import overlap
 from pipeline.suites.table import questions_of, questions_table, suite_of, suite_tables
 from pipeline.suites.types import Question, Split, Suite
@@ -91,3 +92,17 @@ def example_question(run: RunFolder) -> Question | None:
             if question.style == "question" and question.system is None and not question.history:
                 return question
     return None
+
+
+def question_texts_of(run: RunFolder) -> dict[tuple[str, str], str]:
+    """The last user turn of every question of a run, by item and form; empty for a flow that asks none.
+
+    General questions stand under their half in place of the form, as in the answers.
+    """
+    taught = stage_results(run).get("teach")
+    if taught is None:
+        return {}
+    suite = read_suite(taught.path)
+    asked = [*(q for fact in suite.taught for q in fact.questions), *suite.untaught, *suite.near_miss]
+    general = {(question.id, question.half): question.question for question in load_sanity()}
+    return general | {(question.item_id, question.form): question.question for question in asked}

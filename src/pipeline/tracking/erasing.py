@@ -10,11 +10,13 @@ from pipeline.artifacts import RunFolder, stage_results
 from pipeline.artifacts.redaction import TEXT_FILES, Redaction, redact_file
 from pipeline.config import FlowConfig
 from pipeline.errors import StoreError
+from pipeline.tracking.stages import DIGEST_TAG
 from pipeline.tracking.store import open_client, quietly, tracking_uri
-from pipeline.tracking.tracker import RUN_TAG
+from pipeline.tracking.tracker import PARENT_TAG, RUN_TAG, STAGE_TAG, experiment_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 REPLACED = ("report.json", "report.md", "report.html", "config.yaml")
 
@@ -35,11 +37,13 @@ def erase_tracked(run: RunFolder, config: FlowConfig, rules: Redaction) -> bool:
     client = open_client(uri)
     key = f"{config.flow}/{config.deployment}/{run.run_id}"
     with quietly(uri):
-        experiment = client.get_experiment_by_name(config.tracking.experiment)
-        if experiment is None:
+        names = (experiment_name(config), config.tracking.experiment)  # the latter held the nights of older versions
+        experiments = [known.experiment_id for name in names if (known := client.get_experiment_by_name(name))]
+        if not experiments:
             return False
         filters = f"tags.`{RUN_TAG}` = '{key}'"
-        found = client.search_runs([experiment.experiment_id], filter_string=filters, max_results=10)
+        found = list(client.search_runs(experiments, filter_string=filters, max_results=10))
+        found += [stage for night in found for stage in _stages(client, experiments, night.info.run_id)]
         for tracked in found:
             run_id = tracked.info.run_id
             if held := [name for name, value in tracked.data.params.items() if rules.found_in(value)]:
@@ -50,6 +54,11 @@ def erase_tracked(run: RunFolder, config: FlowConfig, rules: Redaction) -> bool:
             _renew_files(client, run_id, run, rules)
             _renew_tags(client, run_id, tracked.data.tags, run, rules)
     return bool(found)
+
+
+def _stages(client: MlflowClient, experiments: list[str], night: str) -> list[Run]:
+    """The runs below a night's."""
+    return list(client.search_runs(experiments, filter_string=f"tags.`{PARENT_TAG}` = '{night}'"))
 
 
 def _renew_files(client: MlflowClient, run_id: str, run: RunFolder, rules: Redaction) -> None:
@@ -80,6 +89,8 @@ def _renew_tags(client: MlflowClient, run_id: str, tags: dict[str, str], run: Ru
     for stage, result in stage_results(run).items():
         if f"sha256.{stage}" in tags:
             renewed[f"sha256.{stage}"] = result.digest
+        if tags.get(STAGE_TAG) == stage and DIGEST_TAG in tags:
+            renewed[DIGEST_TAG] = result.digest
     for name, value in renewed.items():
         if value != tags[name]:
             client.set_tag(run_id, name, value)

@@ -8,6 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_\-. :/]")
+FINE = ("by_form", "by_relation", "by_gold", "by_rule")
+HEADLINES = (
+    "arms.post_off_heldout.em", "arms.post_off.em", "sanity.delta", "drift.kl_base", "takeover", "promoted",
+    "accuracy.after_sleep",
+)  # fmt: skip
+"""Logged first: MLflow's pages open with the first figures of a run."""
 PARAM_LENGTH = 6000  # MLflow's limit of a parameter value, characters
 
 
@@ -32,6 +38,14 @@ def flat_metrics(figures: Mapping[str, Any], prefix: str = "") -> dict[str, floa
         elif isinstance(value, Sequence) and not isinstance(value, str):
             flat |= _flat_sequence(value, name)
     return flat
+
+
+def split_fine(metrics: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures by which nights compare, headlines first, and those of single phrasings, relations and answers."""
+    fine = {name: value for name, value in metrics.items() if any(f".{part}." in f".{name}" for part in FINE)}
+    rest = {name: value for name, value in metrics.items() if name not in fine}
+    first = {name: rest[name] for name in HEADLINES if name in rest}
+    return first | rest, fine
 
 
 def _flat_sequence(values: Sequence[Any], name: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlparse
@@ -30,6 +31,7 @@ def register(
     name: str,
     artifact_uri: str,
     slow: Path | None = None,
+    lineage: Mapping[str, str] | None = None,
 ) -> int:
     """Register an adapter whose files already lie below the run's artifacts; the same one of the same run only once.
 
@@ -41,6 +43,7 @@ def register(
         name: Of the registered model.
         artifact_uri: Of the copy.
         slow: Folder of the slow average beside it, if there is one.
+        lineage: What it was made from, as tags of the version.
 
     Returns:
         Its version, which now is the ``challenger``.
@@ -57,7 +60,9 @@ def register(
             return int(known.version)
     tags = {DIGEST_TAG: digest, PATH_TAG: _relative(adapter, root)}
     tags |= {} if slow is None else {SLOW_TAG: digest_tree(slow)}
-    created = client.create_model_version(name, source=artifact_uri, run_id=run_id, tags=tags)
+    tags |= lineage or {}
+    told = ", ".join(f"{key.removeprefix('engram.')} {text}" for key, text in (lineage or {}).items())
+    created = client.create_model_version(name, source=artifact_uri, run_id=run_id, tags=tags, description=told or None)
     client.set_registered_model_alias(name, CHALLENGER, created.version)
     return int(created.version)
 

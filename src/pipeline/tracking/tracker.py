@@ -12,122 +12,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.config import FlowConfig
-from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name
+from pipeline.config import FlowConfig, config_hash
+from pipeline.tracking.flatten import flat_metrics, flat_params, metric_name, split_fine
+from pipeline.tracking.protocol import NoTracker, Status, Tracker
 from pipeline.tracking.registry import SLOW, champion_path, champion_version, move_champion, register
 from pipeline.tracking.store import experiment_id, open_client, quietly, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-Status = Literal["FINISHED", "FAILED", "KILLED"]
-RUN_TAG = "engram.run"
+RUN_TAG, KIND_TAG, STAGE_TAG = "engram.run", "engram.kind", "engram.stage"
+"""Which run folder an MLflow run mirrors; whether it is a night or a stage of one; and which stage."""
+PARENT_TAG = "mlflow.parentRunId"
+NOTE_TAG = "mlflow.note.content"  # the description that MLflow's pages show, Markdown
 _METRICS, _PARAMS, _DIGEST = 1000, 100, 36  # MLflow's limits of a batch, and of a data set's digest
-
-
-class Tracker(Protocol):
-    """What a night reports to MLflow, or to nobody."""
-
-    @property
-    def run_id(self) -> str | None:
-        """MLflow's id of the run; None without tracking."""
-        ...
-
-    def log_params(self, config: Mapping[str, Any]) -> None:
-        """Log nested settings once, by their dotted names."""
-        ...
-
-    def log_metrics(self, figures: Mapping[str, Any]) -> None:
-        """Log nested figures in one batch, by their dotted names; one that stands there already is not repeated."""
-        ...
-
-    def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
-        """Log every numeric column of a table with a ``step`` column; steps that stand there already are left out."""
-        ...
-
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
-        """Record the SHA-256 of data that the run read or wrote."""
-        ...
-
-    def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
-        """Copy files, and folders with all they hold, to the run's artifacts."""
-        ...
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Set or replace tags."""
-        ...
-
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
-        """Register an adapter folder, and the slow average beside it, if there is one.
-
-        Returns:
-            Its version, the new challenger, or None without tracking.
-        """
-        ...
-
-    def promote(self, name: str, version: int | None) -> bool:
-        """Move ``champion``; returns whether it moved."""
-        ...
-
-    def champion(self, name: str) -> Path | None:
-        """The champion's adapter folder, if there is one."""
-        ...
-
-    def champion_version(self, name: str) -> int | None:
-        """The champion's version, if there is one."""
-        ...
-
-    def finish(self, status: Status = "FINISHED") -> None:
-        """End the run."""
-        ...
-
-
-class NoTracker:
-    """Tracking switched off: every call is accepted and nothing happens."""
-
-    run_id: str | None = None
-
-    def log_params(self, config: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_metrics(self, figures: Mapping[str, Any]) -> None:
-        """Do nothing."""
-
-    def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
-        """Do nothing."""
-
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
-        """Do nothing."""
-
-    def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
-        """Do nothing."""
-
-    def set_tags(self, tags: Mapping[str, str]) -> None:
-        """Do nothing."""
-
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
-        """There is no registry."""
-        return None
-
-    def promote(self, name: str, version: int | None) -> bool:
-        """Nothing can move."""
-        return False
-
-    def champion(self, name: str) -> Path | None:
-        """There is no champion."""
-        return None
-
-    def champion_version(self, name: str) -> int | None:
-        """There is no champion."""
-        return None
-
-    def finish(self, status: Status = "FINISHED") -> None:
-        """Do nothing."""
 
 
 class MlflowTracker:
@@ -138,16 +42,36 @@ class MlflowTracker:
         uri: Where both are, for messages.
         run_id: MLflow's id of the run.
         root: The artifact root, to which registered adapters are relative.
+        experiment_id: MLflow's id of the experiment.
     """
 
-    def __init__(self, client: MlflowClient, uri: str, run_id: str, root: Path) -> None:
+    def __init__(self, client: MlflowClient, uri: str, run_id: str, root: Path, experiment_id: str) -> None:
         self._client, self._uri, self._root = client, uri, root
-        self._run_id = run_id
+        self._run_id, self._experiment_id = run_id, experiment_id
 
     @property
-    def run_id(self) -> str | None:
+    def run_id(self) -> str:
         """MLflow's id of the run."""
         return self._run_id
+
+    @property
+    def experiment_id(self) -> str:
+        """MLflow's id of the experiment."""
+        return self._experiment_id
+
+    @property
+    def client(self) -> MlflowClient:
+        """Of tracking store and registry."""
+        return self._client
+
+    @property
+    def uri(self) -> str:
+        """Where both are."""
+        return self._uri
+
+    def at(self, run_id: str) -> MlflowTracker:
+        """The same store, another run of the same experiment."""
+        return MlflowTracker(self._client, self._uri, run_id, self._root, self._experiment_id)
 
     def log_params(self, config: Mapping[str, Any]) -> None:
         """See `Tracker`; a parameter never changes, so only those that are missing are logged."""
@@ -165,6 +89,20 @@ class MlflowTracker:
             known = self._client.get_run(self._run_id).data.metrics
             changed = {name: value for name, value in flat_metrics(figures).items() if known.get(name) != value}
             self._log([(name, value, 0) for name, value in changed.items()])
+
+    def log_report(self, figures: Mapping[str, Any]) -> None:
+        """See `Tracker`; without a run of that stage, all goes to the night's. The seed is a parameter and a tag."""
+        told, fine = split_fine(flat_metrics({name: value for name, value in figures.items() if name != "seed"}))
+        with quietly(self._uri):
+            stage = self.stage_run("evaluate")
+        self.log_metrics(told)
+        (self if stage is None else self.at(stage.info.run_id)).log_metrics(fine)
+
+    def stage_run(self, name: str) -> Run | None:
+        """The run of one of the night's stages, if there is one."""
+        filters = f"tags.`{PARENT_TAG}` = '{self._run_id}' and tags.`{STAGE_TAG}` = '{name}'"
+        found = self._client.search_runs([self._experiment_id], filter_string=filters, max_results=1)
+        return found[0] if found else None
 
     def log_steps(self, steps: pa.Table, prefix: str = "train") -> None:
         """See `Tracker`."""
@@ -189,7 +127,7 @@ class MlflowTracker:
         for start in range(0, len(metrics), _METRICS):
             self._client.log_batch(self._run_id, metrics=metrics[start : start + _METRICS])
 
-    def log_inputs(self, digests: Mapping[str, str], context: str) -> None:
+    def log_inputs(self, digests: Mapping[str, str], context: str, tags: bool = True) -> None:
         """See `Tracker`; MLflow keeps 36 characters, the whole digest stands in a tag."""
         with quietly(self._uri):
             from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -204,8 +142,13 @@ class MlflowTracker:
             ]
             if inputs:
                 self._client.log_inputs(self._run_id, inputs)
-            for name, digest in digests.items():
-                self._client.set_tag(self._run_id, f"sha256.{metric_name(name)}", digest)
+        if tags:
+            self.set_tags({f"sha256.{metric_name(name)}": digest for name, digest in digests.items()})
+
+    def rename(self, name: str) -> None:
+        """See `Tracker`."""
+        with quietly(self._uri):
+            self._client.update_run(self._run_id, name=name)
 
     def log_artifacts(self, paths: Iterable[Path], folder: str | None = None) -> None:
         """See `Tracker`."""
@@ -220,17 +163,20 @@ class MlflowTracker:
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """See `Tracker`."""
         with quietly(self._uri):
-            for name, text in tags.items():
-                self._client.set_tag(self._run_id, name, text)
+            from mlflow.entities import RunTag
 
-    def register_adapter(self, path: Path, name: str, slow: Path | None = None) -> int | None:
+            self._client.log_batch(self._run_id, tags=[RunTag(name, text) for name, text in tags.items()])
+
+    def register_adapter(
+        self, path: Path, name: str, slow: Path | None = None, lineage: Mapping[str, str] | None = None
+    ) -> int | None:
         """See `Tracker`; the files are copied to the run's artifacts first."""
         with quietly(self._uri):
             self._client.log_artifacts(self._run_id, str(path), "adapter")
             if slow is not None:
                 self._client.log_artifacts(self._run_id, str(slow), SLOW)
             uri = f"{self._client.get_run(self._run_id).info.artifact_uri}/adapter"
-            return register(self._client, self._root, self._run_id, path, name, uri, slow)
+            return register(self._client, self._root, self._run_id, path, name, uri, slow, lineage)
 
     def promote(self, name: str, version: int | None) -> bool:
         """See `Tracker`."""
@@ -276,11 +222,30 @@ def open_tracker(config: FlowConfig, run_folder: Path) -> Tracker:
     client = open_client(uri)
     key = f"{config.flow}/{config.deployment}/{run_folder.name}"
     with quietly(uri):
-        experiment = experiment_id(client, config.tracking.experiment, uri)
+        experiment = experiment_id(client, experiment_name(config), uri)
         found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
         if found:
             run_id = found[0].info.run_id
             client.update_run(run_id, status="RUNNING")
         else:
-            run_id = client.create_run(experiment, tags={RUN_TAG: key}, run_name=run_folder.name).info.run_id
-    return MlflowTracker(client, uri, str(run_id), config.root)
+            name = f"{config.deployment} {run_folder.name}"
+            run_id = client.create_run(experiment, tags=_tags(config, key), run_name=name).info.run_id
+    return MlflowTracker(client, uri, str(run_id), config.root, experiment)
+
+
+def experiment_name(config: FlowConfig) -> str:
+    """The experiment of a flow: nights of one flow have the same figures, so one table compares them all."""
+    return f"{config.tracking.experiment}/{config.flow}"
+
+
+def _tags(config: FlowConfig, key: str) -> dict[str, str]:
+    """By what nights are found and grouped."""
+    told = {
+        "flow": config.flow,
+        "deployment": config.deployment,
+        "seed": str(config.seed),
+        "placement": config.placement,
+        "config_hash": config_hash(config),
+    }
+    told |= {"session": config.session} if config.session else {}
+    return {RUN_TAG: key, KIND_TAG: "night"} | {f"engram.{name}": text for name, text in told.items()}
