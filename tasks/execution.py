@@ -14,7 +14,6 @@ from prefect.cache_policies import NO_CACHE
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config import config_dict
 from pipeline.progress import Progress, Silent
-from pipeline.report.markdown import escape
 from pipeline.stages.registry import stages_of
 from pipeline.tracking.stages import tracked_stage
 from tasks.artifacts import publish_stage

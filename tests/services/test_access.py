@@ -23,8 +23,8 @@ from pipeline.errors import ServiceError
 from pipeline.services import access, api, ports, stack
 from pipeline.services.access import CLIENT, SERVER, credentials, is_loopback, reached_at, require_access, shared
 from pipeline.services.api import PrefectServer
-from pipeline.services.mlflow_server import Guard, allowed
 from pipeline.services.layout import Layout, environment
+from pipeline.services.mlflow_server import Guard, allowed
 from pipeline.services.overview import schedules, services
 from pipeline.services.processes import State, read_state, write_state
 
