@@ -47,7 +47,7 @@ def services(root: Path) -> list[ServiceRow]:
 def _service_row(service: Service, state: State) -> ServiceRow:
     running = processes.leader(service) is not None
     health, heard = _health(service, state) if running else ("ended", "")
-    label = f"{service.name} worker" if service.port is None else service.name
+    label = f"{service.name} worker" if service.pool else service.name
     address = "" if service.port is None else f"http://127.0.0.1:{service.port}"
     return ServiceRow(
         name=label,
@@ -65,11 +65,13 @@ def _health(service: Service, state: State) -> tuple[str, str]:
     if service.port is not None:
         path = "/api/health" if service.name == "prefect" else "/health"
         return ("healthy" if answers(f"http://127.0.0.1:{service.port}{path}") else "no answer"), ""
+    if service.pool is None:
+        return "healthy", ""
     server = _server(state)
     if server is None:
         return "no server", ""
     try:
-        found = server.workers(service.name)
+        found = [row for row in server.workers(service.pool) if row["name"] == service.name]
     except EngramError:
         return "no answer", ""
     if not found or found[0]["status"] != "ONLINE":
