@@ -79,10 +79,10 @@ def test_results_survive_json(run: RunFolder) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"inputs": {"suite": "s2"}}, "input changed: suite"),
-        ({"inputs": {"suite": "s1", "store": "x"}}, "input changed: store"),
+        ({"inputs": {"suite": "s2"}}, "input changed: suite: 's1' → 's2'"),
+        ({"inputs": {"suite": "s1", "store": "x"}}, "input changed: store: None → 'x'"),
         ({"config": {"gate": {"alpha": 0.6}, "n": 8}}, "configuration changed: gate.alpha: 0.5 → 0.6"),
-        ({"code": "c2"}, "code changed"),
+        ({"code": "c2"}, "code changed: 'c1' → 'c2'"),
         ({"force": True}, "asked to run again"),
     ],
 )
@@ -94,6 +94,13 @@ def test_any_change_runs_the_stage_again_and_says_why(run: RunFolder, changes: d
     again = teach(run, value=2, **changes)
     assert not again.cached and read_table(again.path / "rows.parquet", "rows/1")["value"].to_pylist() == [2]
     assert not (run.path / "teach" / "stale.bin").exists()
+
+
+def test_digests_are_told_by_their_first_characters(run: RunFolder) -> None:
+    old, new = "a" * 64, "b" * 64
+    teach(run, inputs={"suite": old})
+    verdict = plan(run, "teach", **KEY | {"inputs": {"suite": new}})
+    assert verdict.reason == "input changed: suite: aaaaaaaa → bbbbbbbb" and verdict.inputs == {"suite": new}
 
 
 def test_plan_of_what_cannot_be_known_yet(run: RunFolder) -> None:

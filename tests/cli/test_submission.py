@@ -11,7 +11,7 @@ from rich.console import Console
 from pipeline.artifacts import RunFolder
 from pipeline.cli import submission
 from pipeline.cli.submission import submit
-from pipeline.errors import ServiceError
+from pipeline.errors import ConfigError, ServiceError
 from pipeline.stages.night import configure
 from tests.stages.nights import SMALL, ScriptedNight
 
@@ -63,6 +63,7 @@ def test_the_finished_run_comes_back(monkeypatch: pytest.MonkeyPatch, console: C
         "overrides": list(SETTINGS),
         "run_id": None,
         "from_stage": "evaluate",
+        "only": None,
     }
     assert isinstance(console.file, io.StringIO)
     told = console.file.getvalue()
@@ -77,3 +78,13 @@ def test_a_failed_flow_run_gives_its_reason(monkeypatch: pytest.MonkeyPatch, con
 def test_a_deployment_that_the_server_does_not_know_is_named(monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
     with pytest.raises(ServiceError, match="knows no deployment consolidation/nightly"):
         handed_over(monkeypatch, console, Server(), "consolidation/nightly")
+
+
+def test_what_cannot_be_is_refused_before_a_flow_run_exists(monkeypatch: pytest.MonkeyPatch, console: Console) -> None:
+    server = Server()
+    monkeypatch.setattr(submission, "_server", lambda config: server)
+    config = configure("consolidation/episodic", SETTINGS)
+    for run_id, start, only in ((None, "dream", None), (None, None, "dream"), ("../x", None, None)):
+        with pytest.raises(ConfigError):
+            submit(console, config, SETTINGS, run_id, start, only)
+    assert server.parameters == {}

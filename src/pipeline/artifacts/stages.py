@@ -14,6 +14,7 @@ next attempt with the same inputs (checkpoints), and emptied when anything chang
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -72,12 +73,16 @@ class StageResult:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """Whether a stage would run, and why; ``digest`` is its output's when it would not."""
+    """Whether a stage would run, and why; ``digest`` is its output's when it would not.
+
+    ``inputs`` holds the digest of everything that it reads, None for what an earlier stage has yet to write.
+    """
 
     stage: str
     hit: bool
     reason: str
     digest: str | None = None
+    inputs: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -219,7 +224,7 @@ def plan(
     """
 
     def miss(reason: str) -> StagePlan:
-        return StagePlan(name, False, reason)
+        return StagePlan(name, False, reason, inputs=dict(inputs))
 
     if unknown := sorted(key for key, digest in inputs.items() if digest is None):
         return miss(f"waits for {', '.join(unknown)}")
@@ -236,16 +241,24 @@ def plan(
         changed = differences(known["inputs"], dict(inputs))
         settings = differences(known["config"], json_safe(config, f"{name} config"))
         if changed:
-            return miss("input changed: " + ", ".join(line.partition(":")[0] for line in changed))
+            return miss("input changed: " + ", ".join(map(_short, changed)))
         if settings:
             return miss("configuration changed: " + "; ".join(settings[:3]))
         if known["code"] != (code or code_version()):
-            return miss("code changed")
-        return StagePlan(name, True, "unchanged", manifest.digest)
+            return miss(
+                "code changed"
+                + _short(*differences({"code": known["code"]}, {"code": code or code_version()})).removeprefix("code")
+            )
+        return StagePlan(name, True, "unchanged, digests verified", manifest.digest, dict(inputs))
     except ArtifactError as error:
         return miss(str(error))
     except KeyError as error:
         return miss(f"{folder / MANIFEST}: lacks {error}")
+
+
+def _short(change: str) -> str:
+    """``name: digest → digest`` with eight characters of each digest, as a person compares them."""
+    return re.sub(r"'([0-9a-f]{8})[0-9a-f]{24,}'", r"\1", change)
 
 
 def stage_results(run: RunFolder) -> dict[str, StageResult]:

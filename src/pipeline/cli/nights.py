@@ -39,6 +39,15 @@ Start = Annotated[
         show_default=False,
     ),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        metavar="STAGE",
+        help="Run STAGE alone; earlier ones have to be finished, and the run can be taken up again.",
+        show_default=False,
+    ),
+]
 RunId = Annotated[
     str | None,
     typer.Option(
@@ -54,6 +63,7 @@ def run(
     target: Target,
     settings: Settings = None,
     start: Start = None,
+    only: Only = None,
     run_id: RunId = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what would run and why, then stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the run's folder alone.")] = False,
@@ -71,9 +81,15 @@ def run(
     if verbose:
         _show_settings(console, config)
     if plan:
-        _show_plan(Console(), config, start, run_id)
+        from pipeline.cli.plans import show_plan
+
+        show_plan(Console(), config, start, only, run_id)
         return
-    finished = perform(console, config, overrides, run_id=run_id, start=start, quiet=quiet)
+    finished = perform(console, config, overrides, run_id=run_id, start=start, only=only, quiet=quiet)
+    if only is not None:
+        console.print(f"{only} is finished, and nothing follows, as asked; the same command without --only goes on")
+        typer.echo(finished.stage_folder(only))
+        return
     raise typer.Exit(_finish(console, finished, quiet))
 
 
@@ -84,6 +100,7 @@ def perform(
     *,
     run_id: str | None = None,
     start: str | None = None,
+    only: str | None = None,
     quiet: bool = False,
 ) -> RunFolder:
     """Do one run, in this process or through the workers, and return its folder; what it found is not printed.
@@ -94,27 +111,28 @@ def perform(
         overrides: Settings such as ``suite.n=8``.
         run_id: A new run's name, or an unfinished run to take up; None chooses.
         start: Stage from which everything runs again.
+        only: The one stage to run.
         quiet: Whether to show no progress.
     """
     if config.placement == "workers":
         from pipeline.cli.submission import submit
 
-        return submit(console, config, overrides, run_id, start)
+        return submit(console, config, overrides, run_id, start, only)
     from pipeline.progress import Quiet, Terminal
     from pipeline.stages.night import begin
 
-    with begin(f"{config.flow}/{config.deployment}", overrides, run_id=run_id, start=start) as night:
+    with begin(f"{config.flow}/{config.deployment}", overrides, run_id=run_id, start=start, only=only) as night:
         _announce(console, night)
         try:
             with Quiet() if quiet else Terminal(console) as shown:
-                _flow(night.config.flow)(night, shown)
+                _flow(night.config.flow)(night, shown, only)
         except Exception as error:
             error.engram_folder = night.run.path  # type: ignore[attr-defined]  # where a traceback is saved
             raise
     return night.run
 
 
-def _flow(name: str) -> Callable[[Night, Terminal | Quiet], object]:
+def _flow(name: str) -> Callable[[Night, Terminal | Quiet, str | None], object]:
     """The wiring of a flow; flows lie beside the package, in the repository."""
     from pipeline.services.layout import repository
 
@@ -122,7 +140,7 @@ def _flow(name: str) -> Callable[[Night, Terminal | Quiet], object]:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     module = importlib.import_module(f"flows.{name}")
-    run_inline: Callable[[Night, Terminal | Quiet], object] = module.run_inline
+    run_inline: Callable[[Night, Terminal | Quiet, str | None], object] = module.run_inline
     return run_inline
 
 
@@ -164,22 +182,6 @@ def _show_links(console: Console, run: RunFolder, report: RunReport) -> None:
     tracked = stage_results(run)["report"].metrics.get("mlflow_run")
     if tracked:
         console.print(f"MLflow  run {tracked}; `engram up` shows it", soft_wrap=True, highlight=False)
-
-
-def _show_plan(console: Console, config: FlowConfig, start: str | None, run_id: str | None) -> None:
-    from pipeline.stages.night import run_to_use
-    from pipeline.stages.registry import plan_run, stages_of
-
-    run = run_to_use(config, run_id, start)
-    where = f"run {run.run_id}" if run else "a new run"
-    table = Table(
-        "stage", "would", "why", "runs on", title=f"{config.flow}/{config.deployment}: {where}", title_justify="left"
-    )
-    stages = stages_of(config.flow)
-    for stage in plan_run(run, config, start):
-        place = stages.spec(stage.stage).pool if config.placement == "workers" else "this process"
-        table.add_row(stage.stage, "[green]be reused[/green]" if stage.hit else "run", stage.reason, place)
-    console.print(table)
 
 
 def _show_settings(console: Console, config: FlowConfig) -> None:

@@ -24,14 +24,37 @@ def up(
             "name:password in the environment, which both servers and their clients then use.",
         ),
     ] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(min=1, help="Workers of pool cpu; they share the nights.")] = 1,
+    gpu_workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Workers of pool cuda, one run each.", show_default="one a GPU, at least one"),
+    ] = None,
+    missed: Annotated[
+        str, typer.Option(metavar="once|skip", help="Nights that a schedule missed: make up for them by one, or skip.")
+    ] = "once",
+    page: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar="ENGRAM_PAGE_URL",
+            help="Webhook that is told of nights that fail.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
-    """Start the Prefect server, both workers and MLflow's dashboard on loopback, and wait until they are healthy."""
+    """Start the Prefect server, the workers and MLflow's dashboard on loopback, and wait until they are healthy."""
     from pipeline.config import default_root
     from pipeline.services import stack
+    from pipeline.services.workers import Asked
 
+    if missed not in ("once", "skip"):
+        raise typer.BadParameter("expected once or skip", param_hint="--missed")
+    asked = Asked(workers, gpu_workers, missed, page)  # type: ignore[arg-type]
     console = Console()
-    with console.status("starting the services (about 20 seconds)"):
-        stack.up(default_root(), lambda line: console.print(f"[dim]•[/dim] {line}"), prefect_port, mlflow_port, host)
+    with console.status("starting the services (about a minute on two cores)"):
+        stack.up(
+            default_root(), lambda line: console.print(f"[dim]•[/dim] {line}"), prefect_port, mlflow_port, asked, host
+        )
     _show_services(console)
     console.print("\nRun a night by the workers:  [bold]prefect deployment run consolidation/episodic --watch[/bold]")
     console.print("Stop everything:             [bold]engram down[/bold]")

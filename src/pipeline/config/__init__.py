@@ -27,11 +27,13 @@ from pipeline.config.memory import (
     StoreConfig,
     SuiteConfig,
 )
+from pipeline.config.parameters import RUN_ID, override_pattern
 from pipeline.config.schema import FLOWS, ConsolidationConfig, FlowConfig, default_root, register_flow
 from pipeline.config.section import FilePath, Name, Section, check_name
 
 __all__ = [
     "FLOWS",
+    "RUN_ID",
     "ColumnsConfig",
     "ConsolidationConfig",
     "ContinualConfig",
@@ -65,6 +67,7 @@ __all__ = [
     "known_keys",
     "load_config",
     "load_section",
+    "override_pattern",
     "read_config",
     "register_flow",
 ]

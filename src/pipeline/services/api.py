@@ -76,6 +76,8 @@ class PrefectServer:
                     detail = error.read().decode(errors="replace")[:400]
                     raise ServiceError(f"Prefect refused {method} {path}: status {error.code}, {detail}") from error
             except OSError as error:
+                if method == "GET" and isinstance(error, TimeoutError) and attempt < _ATTEMPTS - 1:
+                    continue  # a busy machine answers late; asking again does no harm
                 raise ServiceError(
                     f"no Prefect server answers at {self.url} ({error}); start the services with `engram up`"
                 ) from error
@@ -112,9 +114,9 @@ class PrefectServer:
         found = self.call("POST", f"/work_pools/{quote(pool)}/workers/filter", {}, missing_ok=True)
         return sorted(found or [], key=lambda row: row["last_heartbeat_time"] or "", reverse=True)
 
-    def has_worker(self, pool: str) -> bool:
-        """Whether a worker of the pool is online."""
-        return any(row["status"] == "ONLINE" for row in self.workers(pool))
+    def has_worker(self, pool: str, name: str | None = None) -> bool:
+        """Whether a worker of the pool, or the one of that name, is online."""
+        return any(row["status"] == "ONLINE" and name in (None, row["name"]) for row in self.workers(pool))
 
     def flow_runs(self, limit: int = 10, states: tuple[str, ...] = ALIVE + ENDED) -> list[dict[str, Any]]:
         """Newest flow runs in one of ``states``; scheduled ones only when asked for."""

@@ -50,7 +50,7 @@ def services(root: Path) -> list[ServiceRow]:
 def _service_row(service: Service, state: State) -> ServiceRow:
     running = processes.leader(service) is not None
     health, heard = _health(service, state) if running else ("ended", "")
-    label = f"{service.name} worker" if service.port is None else service.name
+    label = f"{service.name} worker" if service.pool else service.name
     address = "" if service.port is None else f"http://{reached_at(state.host)}:{service.port}"
     return ServiceRow(
         name=label,
@@ -68,11 +68,13 @@ def _health(service: Service, state: State) -> tuple[str, str]:
     if service.port is not None:
         path = "/api/health" if service.name == "prefect" else "/health"
         return ("healthy" if answers(f"http://{reached_at(state.host)}:{service.port}{path}") else "no answer"), ""
+    if service.pool is None:
+        return "healthy", ""
     server = _server(state)
     if server is None:
         return "no server", ""
     try:
-        found = server.workers(service.name)
+        found = [row for row in server.workers(service.pool) if row["name"] == service.name]
     except EngramError as error:
         return ("name and password wanted" if "a name and a password" in str(error) else "no answer"), ""
     if not found or found[0]["status"] != "ONLINE":

@@ -12,8 +12,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -30,12 +30,15 @@ class Service:
     """One started service.
 
     Attributes:
-        name: ``prefect``, ``mlflow``, ``cpu`` or ``cuda``.
+        name: ``prefect``, ``mlflow``, ``keeper``, or a worker's: ``cpu``, ``cuda``, ``cpu-2`` …
         pid: Process id of the leader, which is also its session and process group.
         started: Start time of the leader, seconds since the epoch.
         port: Loopback port, or None for a worker.
         log: Log file, relative to the ``.engram`` folder.
         note: What a person should know about it, for example that no GPU was found.
+        pool: Work pool that it serves, if it is a worker.
+        command: What started it, and starts it again.
+        extra: Environment that it alone has; never a secret.
     """
 
     name: str
@@ -44,6 +47,9 @@ class Service:
     port: int | None
     log: str
     note: str = ""
+    pool: str | None = None
+    command: tuple[str, ...] = ()
+    extra: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def read_state(layout: Layout) -> State | None:
     """Read the record of running services; None when nothing was started or the record is torn."""
     try:
         raw = json.loads(layout.state.read_text())
-        return State(raw["token"], tuple(Service(**row) for row in raw["services"]), raw.get("host", LOOPBACK))
+        rows = [{**row, "command": tuple(row.get("command", ()))} for row in raw["services"]]
+        return State(raw["token"], tuple(Service(**row) for row in rows), raw.get("host", LOOPBACK))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -85,15 +92,30 @@ def spawn(
     folder: Path,
     port: int | None = None,
     note: str = "",
+    pool: str | None = None,
+    extra: Mapping[str, str] | None = None,
+    again: bool = False,
 ) -> Service:
     """Start one service in its own session with its output in ``.engram/logs/<name>.log``.
+
+    Args:
+        name: Of the service.
+        command: Program and arguments.
+        layout: Where its log lies.
+        environment: Of all services.
+        folder: Working directory.
+        port: Loopback port that it will listen on.
+        note: What a person should know about it.
+        pool: Work pool that it serves.
+        extra: Environment that it alone has.
+        again: Whether it ran before, so that its log goes on.
 
     Raises:
         ServiceError: The program cannot be started at all.
     """
     layout.logs.mkdir(parents=True, exist_ok=True)
     log = layout.logs / f"{name}.log"
-    with log.open("w") as output:
+    with log.open("a" if again else "w") as output:
         if note:
             output.write(f"engram: {note}\n")
             output.flush()
@@ -101,7 +123,7 @@ def spawn(
             process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment,
+                env={**environment, **(extra or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -111,7 +133,8 @@ def spawn(
             raise ServiceError(f"service `{name}` does not start: {error}") from error
     started = psutil.Process(process.pid).create_time()
     process.returncode = 0  # psutil watches it from now on; without this Python warns that it still runs
-    return Service(name, process.pid, started, port, str(log.relative_to(layout.home)), note)
+    where = str(log.relative_to(layout.home))
+    return Service(name, process.pid, started, port, where, note, pool, tuple(command), dict(extra or {}))
 
 
 def leader(service: Service) -> psutil.Process | None:

@@ -1,4 +1,4 @@
-"""`engram up` and `engram down`: a Prefect server, its two workers and MLflow's dashboard, all on loopback.
+"""`engram up` and `engram down`: a Prefect server, its workers, MLflow's dashboard and a keeper, all on loopback.
 
 Everything lies below ``<root>/.engram``; nothing outside the artifact root is written, save a ``prefect.toml`` in
 the repository that lets the plain ``prefect`` command find this server, and that `down` removes again.
@@ -7,28 +7,31 @@ the repository that lets the plain ``prefect`` command find this server, and tha
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import re
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from pipeline.artifacts.locking import FileLock
 from pipeline.errors import EngramError, ServiceError
 from pipeline.services import ports, processes
 from pipeline.services.access import LOOPBACK, reached_at, require_access
 from pipeline.services.api import ALIVE, PrefectServer, answers
-from pipeline.services.layout import Layout, environment, gpu_count, repository
+from pipeline.services.keeper import KEEPER
+from pipeline.services.layout import Layout, environment, repository
+from pipeline.services.orchestration import configure
 from pipeline.services.processes import Service, State
+from pipeline.services.workers import Asked, workers
 
 PREFECT_PORT = 4200
 MLFLOW_PORT = 5000
 START_SECONDS = 180.0  # on two busy cores Prefect takes about 20 s and MLflow about 30 s
+LOCK_SECONDS = 5.0
 _HEADER = "# written by `engram up`, removed by `engram down`: the prefect command talks to the local server\n"
 
 Say = Callable[[str], None]
@@ -39,6 +42,7 @@ def up(
     say: Say,
     prefect_port: int = PREFECT_PORT,
     mlflow_port: int = MLFLOW_PORT,
+    asked: Asked = Asked(),  # noqa: B008  # frozen
     host: str = LOOPBACK,
 ) -> State:
     """Start all services and wait until every one is healthy; when they already run, only say so.
@@ -48,6 +52,7 @@ def up(
         say: Receives one line per step.
         prefect_port: Preferred loopback port of the Prefect server; a free one is taken when it is in use.
         mlflow_port: The same for MLflow's dashboard.
+        asked: How many workers, what becomes of missed nights, and whom to page.
         host: The address that both servers are bound to; any but loopback needs a name and a password.
 
     Returns:
@@ -70,7 +75,7 @@ def up(
             return state
         if state is not None:
             processes.stop(state)
-        starting = _Start(layout, say, prefect_port, mlflow_port, host, guarded=pair is not None)
+        starting = _Start(layout, say, prefect_port, mlflow_port, asked, host, guarded=pair is not None)
         try:
             return starting.run()
         except BaseException as error:
@@ -82,7 +87,7 @@ def up(
 
 
 def down(root: Path, say: Say) -> int:
-    """Stop exactly what `up` started and wait until it is gone; runs in progress are marked as crashed.
+    """Stop exactly what `up` started and wait until it is gone; runs in progress are marked as cancelled.
 
     Returns:
         Number of processes that were stopped, 0 when none ran.
@@ -91,10 +96,12 @@ def down(root: Path, say: Say) -> int:
         ServiceError: A process cannot be stopped.
     """
     layout = Layout(root.resolve())
-    state = processes.read_state(layout)
-    if state is None:
+    if processes.read_state(layout) is None:
         return 0
     with _exclusively(layout):
+        state = processes.read_state(layout)
+        if state is None:
+            return 0
         _settle(state, say)
         stopped = processes.stop(state)
         _forget_server(state)
@@ -103,7 +110,7 @@ def down(root: Path, say: Say) -> int:
 
 
 def _settle(state: State, say: Say) -> None:
-    """Mark running flows as crashed, so that the next start does not find them "Running"."""
+    """Mark running flows as cancelled, so that the next start finds none "Running", and starts none again."""
     prefect = state.find("prefect")
     if prefect is None or prefect.port is None or processes.leader(prefect) is None:
         return
@@ -111,7 +118,7 @@ def _settle(state: State, say: Say) -> None:
     with contextlib.suppress(ServiceError):
         for run in server.flow_runs(200, ALIVE):
             say(f"run {run['name']} is interrupted; the same command resumes it")
-            server.force_state(run, "CRASHED", "stopped by `engram down`; finished stages are kept")
+            server.force_state(run, "CANCELLED", "stopped by `engram down`; finished stages are kept")
 
 
 class _Start:
@@ -123,12 +130,14 @@ class _Start:
         say: Say,
         prefect_port: int,
         mlflow_port: int,
+        asked: Asked,
         host: str = LOOPBACK,
         guarded: bool = False,
     ) -> None:
         self.host, self.guarded = host, guarded
         self.layout = layout
         self.say = say
+        self.asked = asked
         self.token = uuid.uuid4().hex
         self.services: list[Service] = []
         self.prefect_port = self._port("Prefect", prefect_port, frozenset())
@@ -149,13 +158,15 @@ class _Start:
         self._spawn("mlflow", self._mlflow_command(), port=self.mlflow_port)
         server = PrefectServer(self.prefect_port, self.host)
         self._wait("prefect", server.healthy)
-        self._configure(server)
-        self._start_workers()
+        configure(server, self.asked, self.say)
+        for worker in workers(self.asked):
+            self._spawn(worker.name, worker.command, note=worker.note, pool=worker.pool, extra=worker.extra)
         self._deploy()
-        for pool in ("cpu", "cuda"):
-            self._wait(pool, partial(server.has_worker, pool))
+        for worker in workers(self.asked):
+            self._wait(worker.name, partial(server.has_worker, worker.pool, worker.name))
         self._wait("mlflow", lambda: answers(f"http://{reached_at(self.host)}:{self.mlflow_port}/health"))
         _announce_server(server.url, self.say)
+        self._spawn(KEEPER, [sys.executable, "-m", "pipeline.services.keeper", str(self.layout.root)])
         return self._record()
 
     def undo(self) -> None:
@@ -170,10 +181,8 @@ class _Start:
         processes.write_state(self.layout, state)
         return state
 
-    def _spawn(self, name: str, command: list[str], port: int | None = None, note: str = "", **extra: str) -> None:
-        service = processes.spawn(
-            name, command, self.layout, {**self.environment, **extra}, folder=repository(), port=port, note=note
-        )
+    def _spawn(self, name: str, command: Sequence[str], **known: Any) -> None:
+        service = processes.spawn(name, command, self.layout, self.environment, folder=repository(), **known)
         self.services.append(service)
         self._record()
 
@@ -189,34 +198,6 @@ class _Start:
         command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", self.host]
         command += ["--port", str(self.mlflow_port), "--backend-store-uri", self.layout.tracking_uri]
         return [*command, "--artifacts-destination", artifacts]
-
-    def _configure(self, server: PrefectServer) -> None:
-        """Pools, limits and automations; and an end to runs whose workers died with an earlier start."""
-        server.ensure_pool("cpu", "Teach, store, sample, promote and report.")
-        server.ensure_pool("cuda", "Distil, train and examine; one run a GPU.")
-        for index in range(max(1, gpu_count())):
-            server.ensure_limit(f"gpu:{index}", 1)
-        source = repository() / "deployments" / "automations.yaml"
-        for automation in yaml.safe_load(source.read_text())["automations"]:
-            server.ensure_automation(automation)
-        for run in server.flow_runs(200, ALIVE):
-            server.force_state(run, "CRASHED", "its worker ended before this start of the services")
-        for run in server.overdue_runs():
-            server.force_state(run, "CANCELLED", "missed: the services did not run at that time")
-
-    def _start_workers(self) -> None:
-        gpus = gpu_count()
-        command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--install-policy", "never"]
-        self._spawn("cpu", [*command, "--pool", "cpu", "--name", "cpu"], CUDA_VISIBLE_DEVICES="", ENGRAM_WORKER="cpu")
-        note = "" if gpus else "no GPU is visible: the cuda worker runs on the CPU"
-        visible = "0" if gpus else ""
-        self._spawn(
-            "cuda",
-            [*command, "--pool", "cuda", "--name", "cuda", "--limit", "1"],
-            note=note,
-            CUDA_VISIBLE_DEVICES=visible,
-            ENGRAM_WORKER="cuda",
-        )
 
     def _deploy(self) -> None:
         """Apply deployments/prefect.yaml."""
@@ -290,11 +271,11 @@ def _forget_server(state: State) -> None:
 
 @contextlib.contextmanager
 def _exclusively(layout: Layout) -> Iterator[None]:
-    """Keep a second `up` or `down` of the same root out."""
-    layout.home.mkdir(parents=True, exist_ok=True)
-    with (layout.home / "services.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ServiceError("another `engram up` or `engram down` is at work here; wait for it") from error
+    """Keep a second `up` or `down` of the same root out; the keeper holds the lock for a moment at a time."""
+    lock = FileLock(layout.lock)
+    if not lock.wait(LOCK_SECONDS):
+        raise ServiceError("another `engram up` or `engram down` is at work here; wait for it")
+    try:
         yield
+    finally:
+        lock.release()

@@ -25,9 +25,16 @@ class Night:
     config: FlowConfig
 
     def outcome(self) -> dict[str, Any]:
-        """Run id, folder and verdict, once all stages are finished."""
-        promoted = stage_results(self.run)["promote"].metrics["promoted"]
-        return {"run_id": self.run.run_id, "folder": str(self.run.path), "promoted": bool(promoted)}
+        """Run id, folder, verdict and the guards that failed, once all stages are finished."""
+        told = stage_results(self.run)["promote"].metrics
+        failed = [guard["name"] for guard in told["guards"] if not guard["passed"]]
+        known = {"run_id": self.run.run_id, "folder": str(self.run.path)}
+        return {**known, "promoted": bool(told["promoted"]), "failed_guards": failed}
+
+    def stop_after(self, stage: str) -> dict[str, Any]:
+        """Give the run back after one stage alone; the same command without ``--only`` goes on with the next one."""
+        self.run.finish("failed", error=f"stopped after {stage}, as --only asked; start the run again to go on")
+        return {"run_id": self.run.run_id, "folder": str(self.run.path), "stopped_after": stage}
 
 
 def configure(target: str, overrides: Sequence[str], root: Path | None = None) -> ConsolidationConfig:
@@ -58,6 +65,7 @@ def begin(
     root: Path | None = None,
     run_id: str | None = None,
     start: str | None = None,
+    only: str | None = None,
 ) -> Iterator[Night]:
     """Own a run for the length of the block: done at its end, failed and resumable on an error.
 
@@ -68,14 +76,20 @@ def begin(
         run_id: A new run's name, or an unfinished run to take up.
         start: Stage from which everything runs again; earlier ones come from the newest run of the deployment
             where nothing that decides them has changed.
+        only: The one stage that will be run; where no run is unfinished, earlier ones come from the newest finished one.
     """
     config = load_config(target, overrides, root)
-    if start is not None:
-        stages_of(config.flow).spec(start)
-    source = None if start is None or run_id is not None else _finished_source(config)
+    for stage in filter(None, (start, only)):
+        stages_of(config.flow).spec(stage)
+    if only is not None and isinstance(config, ConsolidationConfig) and config.nights is not None:
+        raise ConfigError("--only is about one night; a month has many: run consolidation/nightly instead")
+    first = start or only
+    source = None if first is None or run_id is not None else _finished_source(config)
     with open_run(config, run_id) as run:
         if start is not None:
-            _restart(run, source, start)
+            _drop(run, start)
+        if first is not None and source is not None:
+            _bring(run, source, first)
         yield Night(run, config)
 
 
@@ -87,15 +101,17 @@ def _finished_source(config: FlowConfig) -> RunFolder | None:
     return next((run for run in runs if run.state == "done"), None)
 
 
-def _restart(run: RunFolder, source: RunFolder | None, start: str) -> None:
-    """Drop ``start`` and what follows; bring what precedes from ``source``, to be verified when it is opened."""
+def _drop(run: RunFolder, start: str) -> None:
+    """Remove ``start`` and what follows."""
     stages = stages_of(run.config().flow).names
-    at = stages.index(start)
-    for name in stages[at:]:
+    for name in stages[stages.index(start) :]:
         shutil.rmtree(run.stage_folder(name), ignore_errors=True)
-    if source is None:
-        return
-    for name in (*stages[:at], MEMORY):
+
+
+def _bring(run: RunFolder, source: RunFolder, first: str) -> None:
+    """Copy what precedes ``first`` from another run, to be verified when it is opened."""
+    stages = stages_of(run.config().flow).names
+    for name in (*stages[: stages.index(first)], MEMORY):
         origin, target = source.path / name, run.path / name
         if origin.is_dir() and not target.exists():
             shutil.copytree(origin, target)

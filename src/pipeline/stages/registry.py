@@ -133,19 +133,23 @@ def _check(result: StageResult) -> None:
         )
 
 
-def plan_run(run: RunFolder | None, config: FlowConfig, start: str | None = None) -> list[StagePlan]:
+def plan_run(
+    run: RunFolder | None, config: FlowConfig, start: str | None = None, only: str | None = None
+) -> list[StagePlan]:
     """What a run would do now, stage by stage, without doing it.
 
     Args:
         run: The run that would be resumed, or None for a new one.
         config: Its configuration.
         start: Stage from which everything is to run again (``--from``).
+        only: The one stage that is to run (``--only``); what follows it is left out.
     """
     stages = stages_of(config.flow)
+    order = stages.order[: stages.names.index(stages.spec(only).name) + 1] if only else stages.order
     forced = stages.names[stages.names.index(stages.spec(start).name) :] if start else ()
     plans: list[StagePlan] = []
     digests: dict[str, str | None] = {}
-    for spec in stages.order:
+    for spec in order:
         verdict = plan(run, spec.name, **_key(spec, config, digests), force=spec.name in forced)
         digests[spec.name] = verdict.digest
         plans.append(verdict)
