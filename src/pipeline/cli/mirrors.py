@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from pipeline.terminal import Console
 
 Url = Annotated[str, typer.Argument(help="file:///FOLDER or s3://BUCKET/PREFIX.", show_default=False)]
 Runs = Annotated[list[str] | None, typer.Option("--run", help="A run; repeatable.", show_default=False)]

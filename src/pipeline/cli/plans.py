@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from pipeline.terminal import Console
 
 if TYPE_CHECKING:
     from pipeline.config import FlowConfig

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.config import TrackingConfig
 from pipeline.services import processes
+from pipeline.services.access import reached_at
 from pipeline.services.layout import Layout
 
 ADDRESS = "ENGRAM_MLFLOW_URL"  # environment variable: where people reach MLflow, when that is not what it listens on
@@ -24,7 +25,7 @@ def dashboard(config: TrackingConfig, root: Path) -> str | None:
         return re.sub(r"//[^/@]*@", "//", config.uri).rstrip("/")  # never a password
     state = processes.read_state(Layout(root.resolve()))
     service = state.find("mlflow") if state else None
-    return f"http://127.0.0.1:{service.port}" if service and service.port else None
+    return f"http://{reached_at(state.host)}:{service.port}" if state and service and service.port else None
 
 
 def run_page(address: str, experiment_id: str, run_id: str, artifact: str | None = None) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from rich.console import Console
-
 from pipeline.artifacts import code_version, write_json
 from pipeline.bench.faults.crowd import crowds
 from pipeline.bench.faults.findings import Findings
@@ -22,6 +20,7 @@ from pipeline.bench.registry import BenchmarkFailed, Figures, register_benchmark
 from pipeline.config import config_root, default_root, load_section
 from pipeline.config.faults import FaultsBenchConfig, Kind
 from pipeline.progress import Terminal
+from pipeline.terminal import Console
 
 Campaign = Callable[[Nights, Reference, Findings, Random], None]
 
