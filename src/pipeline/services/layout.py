@@ -88,7 +88,7 @@ def environment(layout: Layout, prefect_port: int, token: str) -> dict[str, str]
         "PREFECT_LOGGING_LEVEL": "WARNING",
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_WORKER_HEARTBEAT_SECONDS": "10",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; deployments/automations.yaml waits for four
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # seconds; deployments/automations.yaml waits for three
         "PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_LOOP_SECONDS": "5",  # a cancelled night ends its child at once
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
