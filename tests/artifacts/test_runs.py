@@ -174,3 +174,18 @@ def test_no_run_and_a_foreign_manifest_are_artifact_errors(tmp_path: Path, confi
     write_sealed(run.path / "manifest.json", run.manifest() | {"schema_version": 9})
     with pytest.raises(ArtifactError, match="expected a run manifest of version 1"):
         RunFolder.at(run.path).manifest()
+
+
+def test_a_run_that_a_full_disk_kept_from_beginning_leaves_nothing(
+    artifact_root: Path, config: FlowConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ArtifactError("config.yaml: cannot write: No space left on device")
+
+    monkeypatch.setattr("pipeline.artifacts.runs.write_sealed", full)
+    with pytest.raises(ArtifactError, match="No space left"):
+        open_run(config, run_id="one")
+    monkeypatch.undo()
+    assert not list(config.root.glob("runs/*/*/*"))
+    with open_run(config, run_id="one") as run:
+        assert run.state == "running"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from pipeline.config import deployments
 from pipeline.errors import ServiceError
@@ -142,3 +143,12 @@ def test_the_record_is_plain_json(artifact_root: Path) -> None:
     service = processes.Service("cpu", 1, 2.5, None, "logs/cpu.log")
     processes.write_state(layout, processes.State("t", (service,)))
     assert json.loads(layout.state.read_text())["services"][0]["started"] == 2.5
+
+
+def test_a_run_whose_worker_died_with_it_is_marked_within_two_minutes() -> None:
+    """Heartbeats, as often as `environment` asks for them; two may be late, and the server needs seconds of its own."""
+    source = Path(__file__).resolve().parents[2]
+    (automation,) = yaml.safe_load((source / "deployments" / "automations.yaml").read_text())["automations"][:1]
+    beat = int(environment(Layout(source), 4200, "token")["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
+    assert automation["name"] == "crash-dead-runs"
+    assert 3 * beat <= automation["trigger"]["within"] <= 120 - beat / 2

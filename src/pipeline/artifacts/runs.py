@@ -219,6 +219,8 @@ def open_run(config: FlowConfig, run_id: str | None = None, root: Path | None = 
         run = RunFolder(path, lock)
         run._begin(config)
     except BaseException:
+        if not (path / "manifest.json").exists():
+            run._discard()  # a full disk leaves no run that never began
         lock.release()
         raise
     return run

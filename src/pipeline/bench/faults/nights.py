@@ -25,7 +25,7 @@ from pipeline.config.faults import FaultsBenchConfig
 from pipeline.stores.episode import EPISODE_SCHEMA
 from pipeline.stores.persistence import KIND
 from pipeline.suites.registry import build_suite
-from pipeline.tracking.store import initialise
+from pipeline.tracking.store import open_client, tracking_uri
 
 SESSION = "campaign"
 DEPLOYMENT = "consolidation/nightly"
@@ -87,7 +87,7 @@ class Nights:
     def prepare(self, root: Path) -> None:
         """Put MLflow's empty database below a root."""
         if not self._template.exists():
-            initialise(TrackingConfig(), self._template)
+            open_client(tracking_uri(TrackingConfig(), self._template))  # no experiment: it names its folder for good
         root.mkdir(parents=True, exist_ok=True)
         shutil.copytree(self._template / "mlflow", root / "mlflow")
 
