@@ -25,7 +25,14 @@ def test_every_step_is_measured_at_every_size() -> None:
     for name in ("ours", "DuckDB"):
         rows = tables[name]
         assert isinstance(rows, dict)
-        for step in ("persist (s)", "reopen (s)", "recall (ms)", "sample (s)", "reopen: peak memory (GiB)"):
+        for step in (
+            "persist (s)",
+            "reopen (s)",
+            "recall (ms)",
+            "sample (s)",
+            "reopen: peak memory (GiB)",
+            "reopen: processor (s)",
+        ):
             assert float(rows[step]["300 rows"]) > 0 and float(rows[step]["600 rows"]) > 0
     assert {"load (s)", "one more night (s)"} <= set(tables["ours"])
 
