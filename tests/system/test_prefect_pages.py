@@ -14,6 +14,10 @@ from tests.system.conftest import Open, TenNights, address, keep
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Prefect's own dependencies warn
 WAIT = 120_000  # ms on two busy cores
+KNOWN = (  # what Prefect's own pages do
+    "Invalid TaskInputResponse",  # they do not know an input that is a flow's result, as of the inline gpu-stages
+    "/ico/undefined.svg",  # an icon for the same
+)
 STAGES = ("teach", "persist-store", "replay-sample", "sleep-distil", "lora-train", "evaluate", "promote", "report")
 
 
@@ -38,7 +42,7 @@ def test_a_night_and_its_stages(flow_run: str, services: State, watched: Open) -
     seen.page.locator("canvas").first.wait_for(timeout=WAIT)
     seen.page.wait_for_timeout(2000)  # ms until the graph is drawn
     keep(seen.page, "prefect-run")
-    seen.no_errors()
+    seen.no_errors(KNOWN)
 
 
 def test_every_stage_left_an_artifact(flow_run: str, services: State, watched: Open) -> None:
@@ -46,7 +50,7 @@ def test_every_stage_left_an_artifact(flow_run: str, services: State, watched: O
     seen.page.goto(f"{address(services, 'prefect')}/artifacts")
     for key in (*STAGES, "guards", "night", "mlflow"):
         seen.page.get_by_text(key, exact=True).first.wait_for(timeout=WAIT)
-    seen.no_errors()
+    seen.no_errors(KNOWN)
 
 
 def _newest_artifact(base: str, key: str) -> str:
@@ -67,12 +71,13 @@ def test_an_artifact_reads_well_and_leads_to_mlflow(flow_run: str, services: Sta
         assert str(link.get_attribute("href")).startswith(f"{address(services, 'mlflow')}/#/experiments/")
     if key == "night":
         assert seen.page.locator("main img, .markdown img").count() == 0  # the page could not load them
-    seen.no_errors()
+    seen.no_errors(KNOWN)
 
 
 def test_the_schedule_of_the_night_is_there(flow_run: str, services: State, watched: Open) -> None:
     seen = watched()
     seen.page.goto(f"{address(services, 'prefect')}/deployments")
     seen.page.get_by_placeholder("Search deployments").fill("nightly")
-    seen.page.get_by_text("04:15").or_(seen.page.get_by_text("4:15")).first.wait_for(timeout=WAIT)
-    seen.no_errors()
+    seen.page.get_by_text("nightly", exact=True).first.wait_for(timeout=WAIT)
+    seen.page.get_by_text("4:15").first.wait_for(state="attached", timeout=WAIT)  # in a tag that opens on hover
+    seen.no_errors(KNOWN)
