@@ -3,6 +3,8 @@ PYTHON ?= python3.11
 LOCK ?= $(if $(shell command -v nvidia-smi 2>/dev/null),requirements-cuda.lock,requirements.lock)
 TORCH := torch==2.13.0
 BIN := .venv/bin
+# Programs of the system that tests/system needs, each with its Debian package.
+SYSTEM_TOOLS := chromium=chromium
 PIP := $(BIN)/python -m pip install -qq
 # Changes with whatever setup installs, so that setup does only what is missing.
 STAMP := .venv/.installed-$(shell cat requirements.lock $(LOCK) pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -18,10 +20,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 export PIP_ROOT_USER_ACTION = ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench fuzz results up down clean
+.PHONY: help setup demo test test-system lint bench fuzz results up down clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP) ## create .venv with everything pinned (about 4 minutes, 2.2 GB)
 
@@ -41,7 +43,15 @@ demo: setup ## one night on the real model: fifty events, memory off, report
 	@engram run consolidation/episodic
 
 test: setup ## all tests, with coverage of src/pipeline
-	@OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
+	@OMP_NUM_THREADS=1 pytest --ignore=tests/system -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
+
+test-system: setup ## tests in a browser and against real services; installs what they need (as root, by apt)
+	@missing="$$(for tool in $(SYSTEM_TOOLS); do command -v $${tool%%=*} >/dev/null || printf '%s ' $${tool##*=}; done)"; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing $$missing"; apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	elif [ -n "$$missing" ]; then echo "not root: install these yourself for all tests to run: $$missing"; fi
+	@$(PIP) --no-deps -r requirements-system.txt
+	@OMP_NUM_THREADS=1 pytest tests/system
 
 lint: setup ## ruff and mypy
 	@ruff check .

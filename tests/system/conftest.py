@@ -1,6 +1,6 @@
 """What `make test-system` needs beyond `make test`: a browser, running services, ten nights to look at.
 
-Each piece starts only for the tests that ask for it. ``ENGRAM_SCREENSHOTS=docs/images`` keeps the pictures of the README.
+Each piece starts only for the tests that ask for it. ``ENGRAM_SCREENSHOTS=docs/images`` keeps the README's pictures.
 """
 
 from __future__ import annotations
