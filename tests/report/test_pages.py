@@ -204,3 +204,30 @@ def test_what_follows_from_facts_together_stands_side_by_side_with_the_base_and_
     for text in (markdown(made), page(made, {})):
         assert "Facts put together" in text and joins[4] in text
     assert composed_table(REPORT).rows == () and "Facts put together" not in markdown(REPORT)
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</td><img src=x onerror=alert(1)>",
+    "![x](http://evil.example/x.png) [y](javascript:alert(1))",
+    "| a | b |\n| --- | --- |",
+    "# heading\n> quote\n1. list",
+    "\x1b]0;title\x07\x1b[2J\x9b5n\u202e",
+    "{{ 7 * 7 }}{% raw %}",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_text_of_facts_stays_text_in_every_form_of_the_report(text: str) -> None:
+    import markdown as python_markdown
+
+    asked = Exchange("id", "form", f"Where? {text}", text, text, text, text, False)
+    told = markdown(REPORT, [asked], [asked], 1)
+    html = page(REPORT, {}, [asked], [asked], 1, config_text=text)
+    rendered = python_markdown.markdown(told, extensions=["tables"])
+    for shown in (html, rendered):
+        assert "<script" not in shown and "<img" not in shown and "onerror=alert(1)>" not in shown
+        assert "javascript:" not in shown or "<a " not in shown
+    for shown in (html, told):
+        assert not any((ord(c) < 32 and c not in "\n\t") or 0x7F <= ord(c) < 0xA0 or c == "\u202e" for c in shown)
+    assert "49" not in html.partition("Answers side by side")[2].partition("</table>")[0]

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from pipeline.artifacts import read_json, write_bytes, write_json
 from pipeline.config.language import LoraConfig
 from pipeline.errors import ModelError, TrainingError
-from pipeline.language.adapter_check import CONFIG, WEIGHTS, check_adapter, read_tensors, require_files
+from pipeline.language.adapter_check import CONFIG, WEIGHTS, check_adapter, read_tensors, require_weights
 from pipeline.language.models import LanguageModel
 
 
@@ -62,7 +62,7 @@ def go_on_from(adapted: PeftModel, folder: Path) -> None:
         ModelError: There is no adapter in the folder.
         TrainingError: It has another rank, other matrices or other layers.
     """
-    require_files(folder)
+    require_weights(folder)
     earlier, fresh = read_tensors(folder / WEIGHTS), get_peft_model_state_dict(adapted)
     found, wanted = ({name: tuple(value.shape) for name, value in some.items()} for some in (earlier, fresh))
     if found != wanted:
@@ -108,7 +108,7 @@ def average_adapters(fast: Path, slow: Path | None, decay: float, folder: Path) 
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    require_files(folder)
+    require_weights(folder)
     return read_tensors(folder / WEIGHTS)
 
 

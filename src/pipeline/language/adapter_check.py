@@ -50,21 +50,31 @@ def check_adapter(folder: Path, lm: LanguageModel) -> None:
 
 
 def require_files(folder: Path) -> None:
-    """Refuse a folder without an adapter, and say so where it holds pickled weights instead.
+    """Refuse a folder without weights or configuration.
 
     Raises:
         ModelError: With what is missing.
     """
-    if (folder / WEIGHTS).is_file() and (folder / CONFIG).is_file():
+    require_weights(folder)
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"no adapter in {folder}: {CONFIG} is missing")
+
+
+def require_weights(folder: Path) -> None:
+    """Refuse a folder without an adapter's weights, and say so where it holds pickled ones instead.
+
+    Raises:
+        ModelError: With what is missing.
+    """
+    if (folder / WEIGHTS).is_file():
         return
-    missing = WEIGHTS if not (folder / WEIGHTS).is_file() else CONFIG
     pickled = sorted(file.name for file in folder.glob("*") if file.suffix in PICKLED) if folder.is_dir() else []
-    if pickled and missing == WEIGHTS:
+    if pickled:
         raise ModelError(
             f"{folder} holds pickled weights ({pickled[0]}), which can run anything when they are read and are never "
             f"loaded; save the adapter as {WEIGHTS} (PEFT: save_pretrained(…, safe_serialization=True))"
         )
-    raise ModelError(f"no adapter in {folder}: {missing} is missing")
+    raise ModelError(f"no adapter in {folder}: {WEIGHTS} is missing")
 
 
 def check_config(path: Path) -> None:

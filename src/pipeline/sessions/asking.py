@@ -119,9 +119,9 @@ def _source(adapter: str, root: Path, overrides: Sequence[str]) -> _Source:
         return _Source(champion.adapter, champion.run, f"champion (version {champion.version})", champion.slow)
     folder = Path(adapter)
     if folder.is_dir() and not (folder / "manifest.json").is_file():
-        from pipeline.language.adapter_check import require_files
+        from pipeline.language.adapter_check import require_weights
 
-        require_files(folder)
+        require_weights(folder)
         return _Source(folder, run_around(folder), adapter, find_slow(folder))
     try:
         run = find_run(adapter, root)
