@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli import (
     benchmarks,
+    champions,
     forgetting,
     memory,
     nights,
@@ -17,6 +18,7 @@ from pipeline.cli import (
     reports,
     resources,
     results,
+    schedules,
     scores,
     services,
     sweeps,
@@ -60,6 +62,9 @@ app.command("results")(results.results)
 app.command("export")(reports.export)
 app.add_typer(resources.models, name="models")
 app.add_typer(resources.data, name="data")
+app.command("champions")(champions.champions)
+app.command("rollback")(champions.rollback)
+app.add_typer(schedules.schedule, name="schedule")
 app.command("up")(services.up)
 app.command("down")(services.down)
 app.command("status")(services.status)

@@ -1,4 +1,4 @@
-"""What a Prefect server has to know before the workers start: pools, limits, automations, whom to page, missed nights."""
+"""What a Prefect server is told before the workers start: pools, limits, automations, whom to page, missed nights."""
 
 from __future__ import annotations
 
