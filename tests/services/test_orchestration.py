@@ -56,7 +56,7 @@ def test_missed_nights_can_be_skipped() -> None:
 
 
 def test_without_a_page_nothing_calls_a_webhook() -> None:
-    assert [a["name"] for a in automations(None)] == ["crash-dead-runs", "restart-crashed-nights"]
+    assert [a["name"] for a in automations(None)] == ["crash-dead-runs"]
     paging = [a for a in automations("block") if a["name"].startswith("page-")]
     assert len(paging) == 2
     assert all(a["actions"][0]["block_document_id"] == "block" for a in paging)

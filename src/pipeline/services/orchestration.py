@@ -56,12 +56,17 @@ def automations(pager: str | None) -> list[dict[str, Any]]:
         pages = [action for action in automation["actions"] if action["type"] == "call-webhook"]
         if pages and pager is None:
             continue
-        for action in pages:
-            if action.pop("block_document", None) != PAGE_BLOCK:
-                raise ServiceError(f"{source}: {automation['name']}: a webhook names block_document: {PAGE_BLOCK}")
-            action["block_document_id"] = pager
-        found.append(automation)
+        if any(action.get("block_document") != PAGE_BLOCK for action in pages):
+            raise ServiceError(f"{source}: {automation['name']}: a webhook names block_document: {PAGE_BLOCK}")
+        found.append(automation | {"actions": [_paging(action, pager) for action in automation["actions"]]})
     return found
+
+
+def _paging(action: dict[str, Any], pager: str | None) -> dict[str, Any]:
+    """An action with the block's id in the place of its name."""
+    if "block_document" not in action:
+        return action
+    return {key: value for key, value in action.items() if key != "block_document"} | {"block_document_id": pager}
 
 
 def ensure_pager(server: PrefectServer, url: str | None) -> str | None:
