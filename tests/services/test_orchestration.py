@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ServiceError
 from pipeline.services.api import PrefectServer
-from pipeline.services.orchestration import automations, ensure_pager, settle_missed
+from pipeline.services.orchestration import automations, ensure_pager, pause_again, paused_deployments, settle_missed
 
 SAID: list[str] = []
 
@@ -53,6 +53,14 @@ def test_missed_nights_can_be_skipped() -> None:
     server = Server(missed("a", 9, 10))
     settle_missed(server, "skip", lambda line: None)
     assert set(server.forced) == {"a9", "a10"}
+
+
+def test_a_pause_outlives_the_next_deploy(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server([])
+    known = [{"id": "a", "paused": True}, {"id": "b", "paused": False}]
+    monkeypatch.setattr(server, "deployments", lambda: known)
+    pause_again(server, paused_deployments(server))
+    assert [(method, path) for method, path, _ in server.asked] == [("POST", "/deployments/a/pause_deployment")]
 
 
 def test_without_a_page_nothing_calls_a_webhook() -> None:

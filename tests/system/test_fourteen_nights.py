@@ -31,7 +31,11 @@ from tests.system.scripted.stages import expected_retention
 NIGHTS = int(os.environ.get("ENGRAM_TEST_NIGHTS", "14"))
 CRASHES = 3
 SECONDS_A_NIGHT = 300.0
-SETTINGS = ["session=year", "evaluation.bootstrap=50"]
+SETTINGS = [
+    "session=year",
+    "evaluation.bootstrap=50",
+    "guards.retention_min=-1",
+]  # the script forgets more than a night may
 SCRIPTED = Path(__file__).parent / "scripted"
 
 pytestmark = [pytest.mark.system, pytest.mark.filterwarnings("ignore")]

@@ -87,6 +87,17 @@ def ensure_pager(server: PrefectServer, url: str | None) -> str | None:
     return str(server.call("POST", "/block_documents/", body)["id"])
 
 
+def paused_deployments(server: PrefectServer) -> list[str]:
+    """Ids of the deployments that somebody paused; ``prefect deploy`` would start their schedules again."""
+    return [str(row["id"]) for row in server.deployments() if row["paused"]]
+
+
+def pause_again(server: PrefectServer, deployments: list[str]) -> None:
+    """Pause what `paused_deployments` found, after a deploy; it removes the runs that were planned meanwhile."""
+    for identity in deployments:
+        server.call("POST", f"/deployments/{identity}/pause_deployment", {}, missing_ok=True)
+
+
 def settle_missed(server: PrefectServer, missed: Missed, say: Say) -> None:
     """Decide about nights whose time passed while nothing ran.
 

@@ -23,7 +23,7 @@ from pipeline.services import ports, processes
 from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.keeper import KEEPER
 from pipeline.services.layout import Layout, environment, repository
-from pipeline.services.orchestration import configure
+from pipeline.services.orchestration import configure, pause_again, paused_deployments
 from pipeline.services.processes import Service, State
 from pipeline.services.workers import Asked, workers
 
@@ -143,7 +143,9 @@ class _Start:
         configure(server, self.asked, self.say)
         for worker in workers(self.asked):
             self._spawn(worker.name, worker.command, note=worker.note, pool=worker.pool, extra=worker.extra)
+        paused = paused_deployments(server)
         self._deploy()
+        pause_again(server, paused)
         for worker in workers(self.asked):
             self._wait(worker.name, partial(server.has_worker, worker.pool, worker.name))
         self._wait("mlflow", lambda: answers(f"http://{ports.LOOPBACK}:{self.mlflow_port}/health"))
