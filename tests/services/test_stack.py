@@ -104,7 +104,7 @@ def test_the_services_start_once_run_the_schedule_and_stop_without_a_trace(artif
     said: list[str] = []
     try:
         state = stack.up(artifact_root, said.append, 0, 0)
-        assert [service.name for service in state.services] == ["prefect", "mlflow", "cpu", "cuda"]
+        assert [service.name for service in state.services] == ["prefect", "mlflow", "cpu", "cuda", "keeper"]
         assert {row.state for row in services(artifact_root)} == {"healthy"}
         assert stack.up(artifact_root, said.append, 0, 0) == state and "already run" in said[-1]
         prefect, mlflow = state.services[:2]

@@ -10,6 +10,7 @@ import typer
 
 from pipeline.cli import (
     benchmarks,
+    champions,
     forgetting,
     memory,
     mirrors,
@@ -18,6 +19,7 @@ from pipeline.cli import (
     reports,
     resources,
     results,
+    schedules,
     scores,
     services,
     sweeps,
@@ -63,6 +65,9 @@ app.command("push")(mirrors.push)
 app.command("pull")(mirrors.pull)
 app.add_typer(resources.models, name="models")
 app.add_typer(resources.data, name="data")
+app.command("champions")(champions.champions)
+app.command("rollback")(champions.rollback)
+app.add_typer(schedules.schedule, name="schedule")
 app.command("up")(services.up)
 app.command("down")(services.down)
 app.command("status")(services.status)

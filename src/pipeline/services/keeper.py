@@ -1,4 +1,4 @@
-"""The keeper: starts a service again when it has died, so that no night waits for a person.
+"""The keeper: starts a service again when it has died, and a night that crashed, so that none waits for a person.
 
 `engram up` starts it last, and `engram down` stops it first:
 
@@ -16,16 +16,20 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.artifacts.locking import FileLock
 from pipeline.errors import EngramError
 from pipeline.services import processes
+from pipeline.services.api import PrefectServer
 from pipeline.services.layout import TOKEN, Layout, repository
 from pipeline.services.processes import Service, State
+from pipeline.services.revival import revive
 
 KEEPER = "keeper"
 ROUND_SECONDS = 2.0
+LOOK_SECONDS = 10.0  # between two looks at crashed nights
 PATIENCE = 60.0  # seconds between two starts of a service that keeps dying, at most
 FORGIVEN = 600.0  # seconds of life after which earlier deaths no longer count
 
@@ -41,6 +45,7 @@ class Keeper:
 
     def __init__(self, layout: Layout, token: str, environment: Mapping[str, str]) -> None:
         self._layout, self._token, self._environment = layout, token, dict(environment)
+        self._next_look = 0.0
         self._deaths: dict[str, list[float]] = defaultdict(list)
 
     def round(self, now: float) -> bool:
@@ -67,6 +72,16 @@ class Keeper:
             return True
         finally:
             lock.release()
+
+    def look_after_nights(self, now: float) -> None:
+        """Start crashed nights again, every few seconds; ``now`` as of `round`."""
+        if now < self._next_look:
+            return
+        self._next_look = now + LOOK_SECONDS
+        state = processes.read_state(self._layout)
+        prefect = state.find("prefect") if state else None
+        if prefect is not None and prefect.port is not None and PrefectServer(prefect.port).healthy():
+            revive(PrefectServer(prefect.port), datetime.now(UTC), lambda line: print(line, flush=True))
 
     def _may_start(self, service: Service, now: float) -> bool:
         deaths = [moment for moment in self._deaths[service.name] if now - moment < FORGIVEN]
@@ -114,6 +129,7 @@ def main() -> None:
         try:
             if not keeper.round(time.monotonic()):
                 return
+            keeper.look_after_nights(time.monotonic())
         except EngramError as error:  # a full disk, for example: the next round tries again
             print(error, flush=True)
 

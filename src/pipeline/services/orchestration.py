@@ -1,4 +1,4 @@
-"""What a Prefect server has to know before the workers start: pools, limits, automations, whom to page, missed nights."""
+"""What a Prefect server is told before the workers start: pools, limits, automations, whom to page, missed nights."""
 
 from __future__ import annotations
 
@@ -56,12 +56,17 @@ def automations(pager: str | None) -> list[dict[str, Any]]:
         pages = [action for action in automation["actions"] if action["type"] == "call-webhook"]
         if pages and pager is None:
             continue
-        for action in pages:
-            if action.pop("block_document", None) != PAGE_BLOCK:
-                raise ServiceError(f"{source}: {automation['name']}: a webhook names block_document: {PAGE_BLOCK}")
-            action["block_document_id"] = pager
-        found.append(automation)
+        if any(action.get("block_document") != PAGE_BLOCK for action in pages):
+            raise ServiceError(f"{source}: {automation['name']}: a webhook names block_document: {PAGE_BLOCK}")
+        found.append(automation | {"actions": [_paging(action, pager) for action in automation["actions"]]})
     return found
+
+
+def _paging(action: dict[str, Any], pager: str | None) -> dict[str, Any]:
+    """An action with the block's id in the place of its name."""
+    if "block_document" not in action:
+        return action
+    return {key: value for key, value in action.items() if key != "block_document"} | {"block_document_id": pager}
 
 
 def ensure_pager(server: PrefectServer, url: str | None) -> str | None:
@@ -80,6 +85,17 @@ def ensure_pager(server: PrefectServer, url: str | None) -> str | None:
     schema = server.call("POST", "/block_schemas/filter", wanted)[0]
     body = {"name": PAGE_BLOCK, "data": data, "block_type_id": kind["id"], "block_schema_id": schema["id"]}
     return str(server.call("POST", "/block_documents/", body)["id"])
+
+
+def paused_deployments(server: PrefectServer) -> list[str]:
+    """Ids of the deployments that somebody paused; ``prefect deploy`` would start their schedules again."""
+    return [str(row["id"]) for row in server.deployments() if row["paused"]]
+
+
+def pause_again(server: PrefectServer, deployments: list[str]) -> None:
+    """Pause what `paused_deployments` found, after a deploy; it removes the runs that were planned meanwhile."""
+    for identity in deployments:
+        server.call("POST", f"/deployments/{identity}/pause_deployment", {}, missing_ok=True)
 
 
 def settle_missed(server: PrefectServer, missed: Missed, say: Say) -> None:

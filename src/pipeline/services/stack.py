@@ -24,7 +24,7 @@ from pipeline.services.access import LOOPBACK, reached_at, require_access
 from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.keeper import KEEPER
 from pipeline.services.layout import Layout, environment, repository
-from pipeline.services.orchestration import configure
+from pipeline.services.orchestration import configure, pause_again, paused_deployments
 from pipeline.services.processes import Service, State
 from pipeline.services.workers import Asked, workers
 
@@ -161,7 +161,9 @@ class _Start:
         configure(server, self.asked, self.say)
         for worker in workers(self.asked):
             self._spawn(worker.name, worker.command, note=worker.note, pool=worker.pool, extra=worker.extra)
+        paused = paused_deployments(server)
         self._deploy()
+        pause_again(server, paused)
         for worker in workers(self.asked):
             self._wait(worker.name, partial(server.has_worker, worker.pool, worker.name))
         self._wait("mlflow", lambda: answers(f"http://{reached_at(self.host)}:{self.mlflow_port}/health"))

@@ -10,6 +10,8 @@ from pipeline.artifacts import RunFolder, Stage, read_json, stage_results
 from pipeline.artifacts.manifest import check_listed
 
 FILE = "feedback.json"
+WITHDRAWN = "withdrawn.json"
+"""In the folder of a run whose adapter was champion and was rolled back, see `pipeline.sessions.rollback`."""
 _REPORTERS = ("sleep_distil", "lora_train", "evaluate")
 
 
@@ -41,8 +43,26 @@ def write_feedback(
 def read_feedback(run: RunFolder) -> Feedback:
     """Feedback of all stages of a run; empty where none was written.
 
-    A night whose guards failed was rolled back: of it, retrievals alone count, and its facts stay due.
+    A night whose guards failed, or whose champion was rolled back: of it retrievals alone count, and its facts are due.
     """
+    told = _reported(run)
+    judged = stage_results(run).get("promote")
+    if (judged is not None and not judged.metrics["passed"]) or is_withdrawn(run):
+        return Feedback(told.usage, {}, {})
+    return told
+
+
+def is_withdrawn(run: RunFolder) -> bool:
+    """Whether the run's adapter was champion, and was rolled back."""
+    return (run.path / WITHDRAWN).is_file()
+
+
+def withdrawn_passes(run: RunFolder) -> tuple[str, ...]:
+    """Ids that a withdrawn run had told to be learned; none of any other run."""
+    return tuple(name for name, passed in _reported(run).probes.items() if passed) if is_withdrawn(run) else ()
+
+
+def _reported(run: RunFolder) -> Feedback:
     usage: Counter[str] = Counter()
     probes: dict[str, bool] = {}
     losses: dict[str, float] = {}
@@ -53,7 +73,4 @@ def read_feedback(run: RunFolder) -> Feedback:
             usage.update({key: float(value) for key, value in told["usage"].items()})
             probes |= {key: bool(value) for key, value in told["probes"].items()}
             losses |= {key: float(value) for key, value in told.get("losses", {}).items()}
-    judged = stage_results(run).get("promote")
-    if judged is not None and not judged.metrics["passed"]:
-        return Feedback(dict(usage), {}, {})
     return Feedback(dict(usage), probes, losses)

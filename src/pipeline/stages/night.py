@@ -76,7 +76,7 @@ def begin(
         run_id: A new run's name, or an unfinished run to take up.
         start: Stage from which everything runs again; earlier ones come from the newest run of the deployment
             where nothing that decides them has changed.
-        only: The one stage that will be run; where no run is unfinished, earlier ones come from the newest finished one.
+        only: The one stage that will run; where no run is unfinished, earlier ones come from the newest finished one.
     """
     config = load_config(target, overrides, root)
     for stage in filter(None, (start, only)):

@@ -24,7 +24,7 @@ from pipeline.config import ConsolidationConfig
 from pipeline.errors import ArtifactError
 from pipeline.progress import Progress
 from pipeline.stages.earlier import nights_of_session
-from pipeline.stages.feedback import read_feedback
+from pipeline.stages.feedback import is_withdrawn, read_feedback, withdrawn_passes
 from pipeline.stages.memory import (
     StoreReference,
     generations_of,
@@ -140,9 +140,11 @@ def _take_in(
 
 
 def _fold(run: RunFolder, config: ConsolidationConfig, store: EpisodicStore) -> list[str]:
-    """Take in the feedback of every finished night of this session, oldest first, each once."""
+    """Take in the feedback of the session's finished nights, oldest first, each once; undo what was rolled back."""
     folded = []
     for earlier in nights_of_session(run, config):
+        if is_withdrawn(earlier) and earlier.run_id in store.folded_runs:
+            store.withdraw_feedback(withdrawn_passes(earlier), earlier.run_id)
         feedback = read_feedback(earlier)
         if store.fold_feedback(feedback.usage, feedback.probes, earlier.run_id, losses=feedback.losses):
             folded.append(earlier.run_id)

@@ -20,7 +20,7 @@ from pipeline.config import ConsolidationConfig, GateConfig, ModelConfig, SuiteC
 from pipeline.errors import DataError, StoreError
 from pipeline.progress import Progress
 from pipeline.stages.earlier import nights_of_session
-from pipeline.stages.feedback import read_feedback
+from pipeline.stages.feedback import read_feedback, withdrawn_passes
 from pipeline.stages.memory import generations_of, session_facts, session_of, store_before, written_kinds
 from pipeline.stages.month import night_of
 from pipeline.stages.registry import opened
@@ -132,7 +132,9 @@ def consolidated(run: RunFolder, config: ConsolidationConfig) -> set[str]:
         if generation is not None:
             rows = generation.table("episodes", EPISODE_SCHEMA, ("episode_id", "passes"))
             known |= set(rows.filter(pc.field("passes") > 0).column("episode_id").to_pylist())
-    for earlier in nights_of_session(run, config):
+    nights = nights_of_session(run, config)
+    known -= {name for earlier in nights for name in withdrawn_passes(earlier)}
+    for earlier in nights:
         known |= {name for name, passed in read_feedback(earlier).probes.items() if passed}
     return known
 

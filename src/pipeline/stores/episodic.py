@@ -11,7 +11,7 @@ cue's; the exact cosine of the dense vectors then ranks them. A store of at most
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import ClassVar
@@ -250,6 +250,20 @@ class EpisodicStore:
         when = self.night if night is None else night
         self._set_rows(upkeep.folded(self._episodes.records, usage, probes, when, losses or {}))
         self.folded_runs = (*self.folded_runs, run_id)
+        return True
+
+    def withdraw_feedback(self, passed: Iterable[str], run_id: str) -> bool:
+        """Makes due again what a run that was rolled back had consolidated, once: False when that was done before.
+
+        Args:
+            passed: Episode ids whose probe question that run answered.
+            run_id: The run.
+        """
+        marker = f"{run_id}/withdrawn"
+        if marker in self.folded_runs:
+            return False
+        self._set_rows(upkeep.withdrawn(self._episodes.rows, frozenset(passed), self.night))
+        self.folded_runs = (*self.folded_runs, marker)
         return True
 
     def _nominated(self, vectors: NDArray[np.float32], k: int) -> list[NDArray[np.intp]]:

@@ -49,6 +49,16 @@ def folded(
     return known.put({i: _probed(_used(row, usage, losses, night), probes, night) for i, row in changed})
 
 
+def withdrawn(rows: Sequence[Episode], passed: frozenset[str], night: int) -> list[Episode]:
+    """Rows after the probe outcomes of one run were taken back: one pass and one stage less, and due at once."""
+    return [
+        replace(row, passes=max(row.passes - 1, 0), stage=max(row.stage - 1, 0), due=night)
+        if row.episode_id in passed
+        else row
+        for row in rows
+    ]
+
+
 def _used(row: Episode, usage: Mapping[str, float], losses: Mapping[str, float], night: int) -> Episode:
     count = usage.get(row.episode_id, 0)
     last_used = max(row.last_used, night) if count else row.last_used

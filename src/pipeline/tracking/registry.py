@@ -10,7 +10,8 @@ from urllib.parse import unquote, urlparse
 
 from pipeline.artifacts import digest_tree
 from pipeline.config import TrackingConfig
-from pipeline.errors import ArtifactError
+from pipeline.errors import ArtifactError, ServiceError
+from pipeline.tracking.history import NIGHT, record
 from pipeline.tracking.store import open_client, quietly, tracking_uri
 
 if TYPE_CHECKING:
@@ -67,8 +68,10 @@ def register(
     return int(created.version)
 
 
-def move_champion(client: MlflowClient, name: str, version: int) -> None:
-    """Point ``champion`` at a version; going back to an earlier one is the same call."""
+def move_champion(client: MlflowClient, name: str, version: int, why: str = NIGHT) -> None:
+    """Point ``champion`` at a version, and note it in the history; going back to an earlier one is the same call."""
+    known = _champion(client, name)
+    record(client, name, version, None if known is None else int(known.version), why)
     client.set_model_version_tag(name, str(version), GATE_TAG, "passed")
     client.set_registered_model_alias(name, CHAMPION, str(version))
 
@@ -86,17 +89,35 @@ def champion_path(client: MlflowClient, root: Path, name: str) -> Path | None:
         ArtifactError: Neither is there, or the files differ from what was registered.
     """
     found = _champion(client, name)
-    if found is None:
-        return None
+    return None if found is None else _verified(found, root, name)
+
+
+def checked_version(client: MlflowClient, root: Path, name: str, version: int) -> Path:
+    """The folder of any version's adapter, verified.
+
+    Raises:
+        ServiceError: There is no such version.
+        ArtifactError: Its files are gone, or differ from what was registered.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_model_version(name, str(version))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise ServiceError(f"{name} has no version {version}; `engram champions` lists them") from None
+    return _verified(found, root, name)
+
+
+def _verified(found: ModelVersion, root: Path, name: str) -> Path:
     candidates = _places(found, root)
     for path in candidates:
         if path.is_dir():
             if digest_tree(path) != found.tags.get(DIGEST_TAG):
                 raise ArtifactError(f"{path}: differs from version {found.version} of {name}, which was registered")
             return path
-    raise ArtifactError(
-        f"champion of {name} (version {found.version}): no adapter at {candidates[0]} or {found.source}"
-    )
+    raise ArtifactError(f"version {found.version} of {name}: no adapter at {candidates[0]} or {found.source}")
 
 
 def champion_slow(client: MlflowClient, root: Path, name: str) -> Path | None:

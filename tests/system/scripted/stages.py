@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipeline.artifacts import RunFolder, StageResult, read_table, write_bytes, write_json
+from pipeline.artifacts import RunFolder, StageResult, write_bytes, write_json
 from pipeline.config import ConsolidationConfig
 from pipeline.evaluation.answers import SCHEMA_NAME, score_answers
 from pipeline.evaluation.arms import Ask
@@ -53,7 +53,7 @@ def expected_retention(days: Mapping[int, Sequence[str]]) -> dict[str, dict[str,
     for night, taught in days.items():
         known = known_after(known, taught, night)
         kept = {j: sum(fact in known for fact in facts) / len(facts) for j, facts in days.items() if j <= night}
-        matrix[str(night)] = {str(j): share for j, share in kept.items()}
+        matrix[str(night)] = {str(j - 1): share for j, share in kept.items()}  # taught by day, after night j - 1
     return matrix
 
 
@@ -73,9 +73,9 @@ def lora_train(
         champion = None if config.fresh else find_champion(config.root, config.model, config.tracking)
         before = _knows(champion.adapter) if champion else []
         night = int(inputs["persist_store"].metrics["night"])
-        replayed = read_table(inputs["replay_sample"].path / "replay.parquet").column("episode_id").to_pylist()
         adapter = stage.folder / "adapter"
-        new = [fact for fact in dict.fromkeys(replayed) if fact not in before]
+        episodes = [row for reference in references_of(inputs["persist_store"]) for row in _episodes(run, reference)]
+        new = [str(row["episode_id"]) for row in episodes if row["night"] == night - 1]
         write_bytes(adapter / WEIGHTS, json.dumps(known_after(before, new, night)).encode())
         write_json(adapter / "adapter_config.json", {"r": config.lora.rank})
         stage.add(adapter)
@@ -110,9 +110,9 @@ def evaluate(
 
         def answer(ask: Ask) -> Reply:
             if ask.arm in ("earlier_heldout", "earlier_probe"):
-                return Reply(ask.question.answer if ask.question.item in knows else "I don't know.")
+                return Reply(ask.question.answer if ask.question.item_id in knows else "I don't know.")
             if ask.arm == "earlier_probe_before":
-                return Reply(ask.question.answer if ask.question.item in knew else "I don't know.")
+                return Reply(ask.question.answer if ask.question.item_id in knew else "I don't know.")
             return scripted(ask)
 
         prompts = render(asks, closed_book_prompt, memory_prompt)
