@@ -134,5 +134,5 @@ def test_fine_figures_go_to_the_run_of_evaluate(config: ConsolidationConfig) -> 
         tracked.done(StageResult(**{**vars(STORED), "stage": "evaluate", "metrics": {}}))
     night.log_report(figures)
     client = open_client(tracking_uri(config.tracking, config.root))
-    assert client.get_run(night.run_id).data.metrics == {"arms.post_off.em": 0.5, "takeover": 0.0}
-    assert client.get_run(tracked.run_id).data.metrics["arms.post_off.by_form.a.test-1.em"] == 1.0
+    assert client.get_run(night.run_id).data.metrics == {"arms.post_off.em": 0.5, "takeover": 0.0, "seed": 7}
+    assert client.get_run(tracked.run_id).data.metrics["arms.post_off.by_form.a/test-1.em"] == 1.0

@@ -43,9 +43,7 @@ def flat_metrics(figures: Mapping[str, Any], prefix: str = "") -> dict[str, floa
 def split_fine(metrics: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
     """Figures by which nights compare, headlines first, and those of single phrasings, relations and answers."""
     names = [name for name in metrics if any(f".{part}." in f".{name}" for part in FINE)]
-    fine = {
-        name.replace("/", "."): metrics[name] for name in names
-    }  # a slash would open a section of its own in MLflow
+    fine = {name: metrics[name] for name in names}
     rest = {name: value for name, value in metrics.items() if name not in names}
     first = {name: rest[name] for name in HEADLINES if name in rest}
     return first | rest, fine

@@ -91,8 +91,8 @@ class MlflowTracker:
             self._log([(name, value, 0) for name, value in changed.items()])
 
     def log_report(self, figures: Mapping[str, Any]) -> None:
-        """See `Tracker`; without a run of that stage, all goes to the night's. The seed is a parameter and a tag."""
-        told, fine = split_fine(flat_metrics({name: value for name, value in figures.items() if name != "seed"}))
+        """See `Tracker`; without a run of that stage, all goes to the night's."""
+        told, fine = split_fine(flat_metrics(figures))
         with quietly(self._uri):
             stage = self.stage_run("evaluate")
         self.log_metrics(told)
