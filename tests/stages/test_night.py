@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,6 +103,31 @@ def test_from_takes_over_what_precedes_and_repeats_the_rest(scripted_night: Scri
     )
     store = open_store(second, results["persist_store"], config.store, BagOfWords())  # type: ignore[arg-type]
     assert len(store) == 6
+
+
+def test_a_kill_while_stages_are_taken_over_leaves_nothing_half(
+    scripted_night: ScriptedNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The memory comes first: stages without the store that they wrote could not be gone on from."""
+    first = scripted_night.run("tracking.enabled=false")
+    copied: list[str] = []
+
+    def killed(origin: Path, part: Path) -> None:
+        copied.append(origin.name)
+        part.mkdir()
+        if len(copied) == 3:
+            raise KeyboardInterrupt
+        shutil.copytree(origin, part, dirs_exist_ok=True)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.stages.night.shutil", SimpleNamespace(copytree=killed, rmtree=shutil.rmtree))
+        with pytest.raises(KeyboardInterrupt):
+            scripted_night.run("tracking.enabled=false", start="evaluate")
+    assert copied == ["memory", "teach", "persist_store"]
+    second = scripted_night.run("tracking.enabled=false")
+    assert second.path != first.path and not list(second.path.glob(".*.part"))
+    results, before = stage_results(second), stage_results(first)
+    assert results["teach"].digest == before["teach"].digest and set(results) == set(STAGES)
 
 
 def test_an_unknown_stage_is_refused_before_anything_is_written(

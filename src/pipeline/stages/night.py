@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.stages.registry import stages_of
 
 MEMORY = "memory"  # below a run's folder; see pipeline.stages.memory
+PART = ".part"  # ends the name of a folder that is being copied
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ def begin(
     first = start or only
     source = None if first is None or run_id is not None else _finished_source(config)
     with open_run(config, run_id) as run:
+        for part in run.path.glob(f".*{PART}"):
+            shutil.rmtree(part, ignore_errors=True)
         if start is not None:
             _drop(run, start)
         if first is not None and source is not None:
@@ -109,9 +112,14 @@ def _drop(run: RunFolder, start: str) -> None:
 
 
 def _bring(run: RunFolder, source: RunFolder, first: str) -> None:
-    """Copy what precedes ``first`` from another run, to be verified when it is opened."""
+    """Copy what precedes ``first`` from another run, to be verified when it is opened.
+
+    A folder appears when it is whole, and the memory before the stages that read it: what a kill leaves is resumed.
+    """
     stages = stages_of(run.config().flow).names
-    for name in (*stages[: stages.index(first)], MEMORY):
+    for name in (MEMORY, *stages[: stages.index(first)]):
         origin, target = source.path / name, run.path / name
         if origin.is_dir() and not target.exists():
-            shutil.copytree(origin, target)
+            part = run.path / f".{name}{PART}"
+            shutil.copytree(origin, part)
+            part.rename(target)
