@@ -198,6 +198,11 @@ class Hosts:
         self.start("server", "prefect", command, env=self.environment, cwd=self.folder)
         self.wait("the Prefect server", 180, lambda: self.call("GET", "/health") is True)
 
+    def start_revival(self) -> None:
+        """What starts crashed nights again, beside the server."""
+        command = [sys.executable, "-m", "pipeline.services.revival", "10.77.0.1", "4200"]
+        self.start("server", "revival", command, env=self.environment, cwd=self.folder)
+
     def start_worker(self, host: str, pool: str) -> None:
         """A process worker, named after its host."""
         command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process", "--pool", pool]

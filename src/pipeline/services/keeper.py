@@ -25,11 +25,10 @@ from pipeline.services import processes
 from pipeline.services.api import PrefectServer
 from pipeline.services.layout import TOKEN, Layout, repository
 from pipeline.services.processes import Service, State
-from pipeline.services.revival import revive
+from pipeline.services.revival import LOOK_SECONDS, revive
 
 KEEPER = "keeper"
 ROUND_SECONDS = 2.0
-LOOK_SECONDS = 10.0  # between two looks at crashed nights
 PATIENCE = 60.0  # seconds between two starts of a service that keeps dying, at most
 FORGIVEN = 600.0  # seconds of life after which earlier deaths no longer count
 
@@ -80,8 +79,11 @@ class Keeper:
         self._next_look = now + LOOK_SECONDS
         state = processes.read_state(self._layout)
         prefect = state.find("prefect") if state else None
-        if prefect is not None and prefect.port is not None and PrefectServer(prefect.port).healthy():
-            revive(PrefectServer(prefect.port), datetime.now(UTC), lambda line: print(line, flush=True))
+        if state is None or prefect is None or prefect.port is None:
+            return
+        server = PrefectServer(prefect.port, state.host)
+        if server.healthy():
+            revive(server, datetime.now(UTC), lambda line: print(line, flush=True))
 
     def _may_start(self, service: Service, now: float) -> bool:
         deaths = [moment for moment in self._deaths[service.name] if now - moment < FORGIVEN]

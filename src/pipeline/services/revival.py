@@ -1,14 +1,21 @@
 """Crashed nights start again by themselves; finished stages are kept.
 
 A night that failed does not start again (its input is wrong, and would be again), nor one that somebody cancelled.
+The keeper of `engram up` sees to it on one machine. Beside a server of several hosts this runs:
+
+    python -m pipeline.services.revival ADDRESS PORT
 """
 
 from __future__ import annotations
 
+import socket
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.errors import EngramError
 from pipeline.services.api import ALIVE, ENDED, PrefectServer
 
 Say = Callable[[str], None]
@@ -17,6 +24,7 @@ FLOWS = ("consolidation", "columns")
 STARTS = 4
 """Times that a night is started at most, the first one included; then it pages, see deployments/automations.yaml."""
 
+LOOK_SECONDS = 10.0  # between two looks at crashed nights
 SETTLED = 30.0  # seconds after a crash: its worker reports it twice, and the second report would end a new attempt
 FORGOTTEN = 900.0  # seconds after which a crash is history
 
@@ -70,3 +78,19 @@ def _superseded(run: dict[str, Any], recent: list[dict[str, Any]]) -> bool:
 
 def _moment(stamp: str) -> datetime:
     return datetime.fromisoformat(stamp.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def main(address: str, port: int) -> None:
+    """Look after the nights of a server, by name or address, until the process is ended; it may be away for a while."""
+    server = PrefectServer(port, socket.gethostbyname(address))
+    while True:
+        try:
+            if server.healthy():
+                revive(server, datetime.now(UTC), lambda line: print(line, flush=True))
+        except EngramError as error:
+            print(error, flush=True)
+        time.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
