@@ -12,6 +12,7 @@ import pytest
 from pipeline.artifacts import GenerationStore, RunFolder, open_run, stage
 from pipeline.artifacts.mirror import pull_run, pull_store, push_run, push_store, remote_runs, remote_stores
 from pipeline.artifacts.remote import Remote
+from pipeline.artifacts.sealed import sealed_again
 from pipeline.config import load_config
 from pipeline.errors import ArtifactError, ConfigError, StoreError
 
@@ -175,7 +176,7 @@ def test_a_manifest_from_elsewhere_writes_into_its_own_folder_alone(
     current = tmp_path / "away" / "memory" / "day-01" / "episodic" / "CURRENT.json"
     content = json.loads(current.read_text())
     content["files"][0]["path"] = path
-    current.write_text(json.dumps(content))
+    current.write_text(sealed_again(json.dumps(content)))
     with pytest.raises(ArtifactError, match=r"outside its folder|which is not in gen-000001"):
         pull_store("day-01", "episodic", remote, there)
     assert store_of(there).current() is None

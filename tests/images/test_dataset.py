@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.artifacts import FileLock, write_table
+from pipeline.artifacts.sealed import sealed_again
 from pipeline.errors import ArtifactError, ConfigError, DataError
 from pipeline.images import content, dataset, load_images, prepare_images, prepared_folder
 from pipeline.images.idx import idx_bytes
@@ -139,7 +140,7 @@ def edit_manifest(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], N
     def edit(folder: Path) -> None:
         known = json.loads((folder / "manifest.json").read_text())
         change(known)
-        (folder / "manifest.json").write_text(json.dumps(known))
+        (folder / "manifest.json").write_text(sealed_again(json.dumps(known)))
 
     return edit
 

@@ -73,7 +73,7 @@ def test_up_refuses_before_anything_is_started(artifact_root: Path) -> None:
 def test_an_address_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch, artifact_root: Path) -> None:
     monkeypatch.setenv(SERVER, PAIR)
     with pytest.raises(ServiceError, match="is no address of this machine"):
-        stack.up(artifact_root, lambda line: None, 0, 0, "203.0.113.77")
+        stack.up(artifact_root, lambda line: None, 0, 0, host="203.0.113.77")
 
 
 def test_this_machine_reaches_what_is_bound_anywhere() -> None:
@@ -159,7 +159,7 @@ def opened(artifact_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sta
         pytest.skip("this machine has no address but loopback")
     monkeypatch.setenv(SERVER, PAIR)
     try:
-        yield stack.up(artifact_root, lambda line: None, 0, 0, host)
+        yield stack.up(artifact_root, lambda line: None, 0, 0, host=host)
     finally:
         stack.down(artifact_root, lambda line: None)
 

@@ -132,13 +132,28 @@ def read_table(
 @contextmanager
 def opened_table(path: Path, schema: str, *, memory_map: bool = False) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file of a known schema; arguments and errors as of :func:`read_table`."""
+    with _parquet(path, memory_map) as file:
+        if (found := _schema(file)) != schema:
+            raise ArtifactError(
+                f"{path}: expected schema {schema!r}, found {found!r}; it was written by another stage or version"
+            )
+        yield file
+
+
+def table_schema(path: Path) -> str:
+    """Name and version of a Parquet file's schema, ``none`` for one without; raises as :func:`read_table`."""
+    with _parquet(path, memory_map=False) as file:
+        return _schema(file)
+
+
+def _schema(file: pq.ParquetFile) -> str:
+    return str((file.schema_arrow.metadata or {}).get(SCHEMA_KEY, b"none").decode())
+
+
+@contextmanager
+def _parquet(path: Path, memory_map: bool) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, memory_map=memory_map) as file:
-            found = (file.schema_arrow.metadata or {}).get(SCHEMA_KEY, b"none").decode()
-            if found != schema:
-                raise ArtifactError(
-                    f"{path}: expected schema {schema!r}, found {found!r}; it was written by another stage or version"
-                )
             yield file
     except OSError as error:
         reason = error.strerror or str(error)

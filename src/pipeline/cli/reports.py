@@ -53,9 +53,11 @@ def compare(
     from pipeline.stages.suite_files import question_texts_of
 
     root = default_root()
+    if not last and len(runs) < 2:
+        raise ConfigError(f"expected two or more runs to compare, found {len(runs)}")
     found = _newest(runs, last, root) if last else [find_run(run, root) for run in runs]
     if len(found) < 2:
-        raise ConfigError(f"expected at least two runs to compare, found {len(found)}")
+        raise ConfigError(f"expected two or more runs to compare, found {len(found)}")
     console = Console()
     comparison = compare_runs([run.path for run in found])
     for table in comparison_tables(comparison, examples):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.artifacts import read_table
+from pipeline.artifacts.atomic import table_schema
 from pipeline.evaluation.answers import SCHEMA_NAME
 from pipeline.evaluation.arms import ARMS, GENERAL_ARMS
 from pipeline.evaluation.selection import fixed_subset
@@ -74,7 +75,7 @@ class AnswerChanges:
 def read_answers(run: Path) -> dict[Key, Answer]:
     """Answers of a run by arm, item, relation and form; empty for a run without answers in words."""
     path = run / "evaluate" / "answers.parquet"
-    if not path.exists():
+    if not path.exists() or table_schema(path) != SCHEMA_NAME:
         return {}
     rows = read_table(path, SCHEMA_NAME).select(list(_COLUMNS)).to_pylist()
     return {(row["arm"], row["item_id"], row["relation"], row["form"]): _answer(row) for row in rows}

@@ -30,7 +30,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|~>$-])")
 def escape(text: str) -> str:
     """Text that Markdown and HTML show as it stands, on one line."""
     shown = _SPECIAL.sub(r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))
-    return re.sub(r"^(\d+)\.", r"\1\\.", shown)  # a number that would begin a list
+    return re.sub(r"^(\d+)\.(?=\s|$)", r"\1\\.", shown)  # a number that would begin a list
 
 
 def _plain(text: str) -> str:
