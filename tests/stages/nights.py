@@ -16,6 +16,7 @@ from pipeline.stages.night import begin
 from tests.evaluation.examples import Reply, scripted
 from tests.stages.examples import as_module, evaluate_with, lora_train, sleep_distil, surprise
 from tests.stores.examples import BagOfWords
+from tests.tracking.template import copied_database
 
 SMALL = ("suite.n=6", "suite.profile=easy", "evaluation.bootstrap=50")
 _ENCODERS = (
@@ -36,6 +37,8 @@ class ScriptedNight:
             monkeypatch.setattr(f"{module}.SentenceEncoder", lambda config: BagOfWords())
         for module in ("pipeline.stages.teach", "pipeline.sessions.lessons"):
             monkeypatch.setattr(f"{module}.model_surprise", lambda config: surprise)
+        monkeypatch.setattr("pipeline.tracking.store._create_database", copied_database)
+        monkeypatch.setattr("pipeline.artifacts.stages.return_freed_memory", lambda: None)  # no model, nothing to free
         self.put("sleep_distil", sleep_distil)
         self.put("lora_train", lora_train)
         self.answer_with(scripted)
