@@ -31,9 +31,9 @@ def running_server(root: Path) -> PrefectServer:
     """
     state = processes.read_state(Layout(root.resolve()))
     service = state.find("prefect") if state else None
-    if service is None or service.port is None or processes.leader(service) is None:
+    if state is None or service is None or service.port is None or processes.leader(service) is None:
         raise ServiceError(f"schedules lie in the server, and none runs below {root}; start it with `engram up`")
-    return PrefectServer(service.port)
+    return PrefectServer(service.port, state.host)
 
 
 def rows(server: PrefectServer) -> list[ScheduleRow]:
