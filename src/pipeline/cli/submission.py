@@ -11,6 +11,7 @@ from pipeline.errors import EngramError, ServiceError
 from pipeline.services import processes
 from pipeline.services.api import ENDED, PrefectServer
 from pipeline.services.layout import Layout
+from pipeline.services.running import prefect_server
 from pipeline.stages.registry import stages_of
 from pipeline.terminal import Console
 
@@ -65,14 +66,12 @@ def submit(
 
 
 def _server(config: FlowConfig) -> PrefectServer:
-    state = processes.read_state(Layout(config.root.resolve()))
-    service = state.find("prefect") if state else None
-    if service is None or service.port is None or processes.leader(service) is None:
+    server = prefect_server(processes.read_state(Layout(config.root.resolve())))
+    if server is None:
         raise ServiceError(
             f"placement=workers needs the services, and none run below {config.root}; start them with `engram up`"
         )
-    assert state is not None
-    return PrefectServer(service.port, state.host)
+    return server
 
 
 def _watch(console: Console, server: PrefectServer, run_id: str, stages: tuple[str, ...]) -> dict[str, Any]:

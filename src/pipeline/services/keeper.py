@@ -22,10 +22,10 @@ from pathlib import Path
 from pipeline.artifacts.locking import FileLock
 from pipeline.errors import EngramError
 from pipeline.services import processes
-from pipeline.services.api import PrefectServer
 from pipeline.services.layout import TOKEN, Layout, repository
 from pipeline.services.processes import Service, State
 from pipeline.services.revival import LOOK_SECONDS, revive
+from pipeline.services.running import prefect_server
 
 KEEPER = "keeper"
 ROUND_SECONDS = 2.0
@@ -77,12 +77,8 @@ class Keeper:
         if now < self._next_look:
             return
         self._next_look = now + LOOK_SECONDS
-        state = processes.read_state(self._layout)
-        prefect = state.find("prefect") if state else None
-        if state is None or prefect is None or prefect.port is None:
-            return
-        server = PrefectServer(prefect.port, state.host)
-        if server.healthy():
+        server = prefect_server(processes.read_state(self._layout))
+        if server is not None and server.healthy():
             revive(server, datetime.now(UTC), lambda line: print(line, flush=True))
 
     def _may_start(self, service: Service, now: float) -> bool:

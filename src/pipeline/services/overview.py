@@ -10,10 +10,11 @@ from pathlib import Path
 from pipeline.errors import EngramError
 from pipeline.services import processes
 from pipeline.services.access import reached_at
-from pipeline.services.api import PrefectServer, answers
+from pipeline.services.api import answers
 from pipeline.services.last_night import run_state
 from pipeline.services.layout import Layout
 from pipeline.services.processes import Service, State
+from pipeline.services.running import prefect_server
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def _health(service: Service, state: State) -> tuple[str, str]:
         return ("healthy" if answers(f"http://{reached_at(state.host)}:{service.port}{path}") else "no answer"), ""
     if service.pool is None:
         return "healthy", ""
-    server = _server(state)
+    server = prefect_server(state)
     if server is None:
         return "no server", ""
     try:
@@ -112,7 +113,7 @@ def champion(root: Path) -> str | None:
 def schedules(root: Path) -> list[str]:
     """Cron schedules of the running server, one line each."""
     state = processes.read_state(Layout(root.resolve()))
-    server = _server(state) if state else None
+    server = prefect_server(state)
     if server is None or not server.healthy():
         return []
     lines = []
@@ -127,13 +128,6 @@ def schedules(root: Path) -> list[str]:
             name = f"{deployment['flow_name']}/{deployment['name']}"
             lines.append(f"{name} at cron `{plan.get('cron', '?')}` {plan.get('timezone') or 'UTC'}, {active}")
     return lines
-
-
-def _server(state: State) -> PrefectServer | None:
-    service = state.find("prefect")
-    if service is None or service.port is None or processes.leader(service) is None:
-        return None
-    return PrefectServer(service.port, state.host)
 
 
 def _age(stamp: str) -> float:

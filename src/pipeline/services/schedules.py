@@ -10,6 +10,7 @@ from pipeline.errors import ServiceError
 from pipeline.services import processes
 from pipeline.services.api import PrefectServer
 from pipeline.services.layout import Layout
+from pipeline.services.running import prefect_server
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,10 @@ def running_server(root: Path) -> PrefectServer:
     Raises:
         ServiceError: None runs.
     """
-    state = processes.read_state(Layout(root.resolve()))
-    service = state.find("prefect") if state else None
-    if state is None or service is None or service.port is None or processes.leader(service) is None:
+    server = prefect_server(processes.read_state(Layout(root.resolve())))
+    if server is None:
         raise ServiceError(f"schedules lie in the server, and none runs below {root}; start it with `engram up`")
-    return PrefectServer(service.port, state.host)
+    return server
 
 
 def rows(server: PrefectServer) -> list[ScheduleRow]:

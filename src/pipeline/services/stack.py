@@ -26,6 +26,7 @@ from pipeline.services.keeper import KEEPER
 from pipeline.services.layout import Layout, environment, repository
 from pipeline.services.orchestration import configure, pause_again, paused_deployments
 from pipeline.services.processes import Service, State
+from pipeline.services.running import prefect_server
 from pipeline.services.workers import Asked, workers
 
 PREFECT_PORT = 4200
@@ -111,10 +112,9 @@ def down(root: Path, say: Say) -> int:
 
 def _settle(state: State, say: Say) -> None:
     """Mark running flows as cancelled, so that the next start finds none "Running", and starts none again."""
-    prefect = state.find("prefect")
-    if prefect is None or prefect.port is None or processes.leader(prefect) is None:
+    server = prefect_server(state)
+    if server is None:
         return
-    server = PrefectServer(prefect.port, state.host)
     with contextlib.suppress(ServiceError):
         for run in server.flow_runs(200, ALIVE):
             say(f"run {run['name']} is interrupted; the same command resumes it")
