@@ -230,7 +230,8 @@ def recall_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, 
 def sample_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
     """Draw one night's replay from the newest generation."""
     from pipeline.replay.earlier import sample_night
-    from pipeline.stores.episode import EPISODE_SCHEMA, FIELDS
+    from pipeline.stores.episode import EPISODE_SCHEMA
+    from pipeline.stores.episode_table import FIELDS
 
     before = peak_memory_bytes()
     start = time.perf_counter()

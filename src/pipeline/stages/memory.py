@@ -17,7 +17,8 @@ from pipeline.artifacts import Generation, GenerationStore, RunFolder, StageResu
 from pipeline.config import ConsolidationConfig, FlowConfig, StoreConfig
 from pipeline.errors import StoreError
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episode import EPISODE_SCHEMA, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA
+from pipeline.stores.episode_table import to_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.outcomes import EncoderIdentity
 from pipeline.stores.persistence import KIND, load, metadata_of

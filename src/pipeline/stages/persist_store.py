@@ -41,7 +41,8 @@ from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import read_suite
 from pipeline.stages.teach import candidates_table, facts_by_kind
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episode import EPISODE_SCHEMA, from_table
+from pipeline.stores.episode import EPISODE_SCHEMA
+from pipeline.stores.episode_table import from_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.suites.types import Fact
 

@@ -14,7 +14,8 @@ from pipeline.replay.earlier import NIGHT_SCHEMA, sample_night, with_neighbours
 from pipeline.stages.memory import references_of
 from pipeline.stages.pending import forgotten_of_night
 from pipeline.stages.registry import opened
-from pipeline.stores.episode import EPISODE_SCHEMA, FIELDS
+from pipeline.stores.episode import EPISODE_SCHEMA
+from pipeline.stores.episode_table import FIELDS
 from pipeline.stores.registry import store_class
 
 

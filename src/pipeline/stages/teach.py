@@ -26,7 +26,8 @@ from pipeline.stages.month import night_of
 from pipeline.stages.registry import opened
 from pipeline.stages.suite_files import write_suite
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA, Episodes, episode_of
+from pipeline.stores.episode_table import to_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.gate import (
     GATE_SCHEMA,

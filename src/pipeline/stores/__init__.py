@@ -1,7 +1,8 @@
 """External memory: stores by kind, their sentence encoder, their write gates, and retrieval for memory-ON prompts."""
 
 from pipeline.stores.encoder import SentenceEncoder
-from pipeline.stores.episode import EPISODE_SCHEMA, Episode, Episodes, Forms, episode_of, forms_of, from_table, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA, Episode, Episodes, Forms, episode_of, forms_of
+from pipeline.stores.episode_table import from_table, to_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.gate import (
     GATE_SCHEMA,

@@ -13,7 +13,8 @@ from typing import Any
 from pipeline.artifacts import Generation, GenerationStore
 from pipeline.config import StoreConfig
 from pipeline.errors import StoreError
-from pipeline.stores.episode import EPISODE_SCHEMA, FIELDS, from_columns, rows_of, to_table
+from pipeline.stores.episode import EPISODE_SCHEMA
+from pipeline.stores.episode_table import FIELDS, from_columns, rows_of, to_table
 from pipeline.stores.episodic import EpisodicStore
 from pipeline.stores.outcomes import Counters, EncoderIdentity
 from pipeline.stores.registry import store_class
