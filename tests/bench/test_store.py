@@ -9,7 +9,8 @@ import pytest
 
 from pipeline.artifacts import GenerationStore
 from pipeline.bench import benchmark
-from pipeline.bench.store import _table, persist_ours, prepare
+from pipeline.bench.store import _table, persist_ours
+from pipeline.bench.store_data import prepare
 from pipeline.config.benchmarks import StoreBenchConfig
 from pipeline.stores import EncoderIdentity, EpisodicStore, load
 

@@ -21,23 +21,21 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.artifacts.footprint import peak_memory_bytes
 from pipeline.bench.isolation import in_own_process
 from pipeline.bench.registry import Figure, Figures, register_benchmark
+from pipeline.bench.store_data import SESSION, Ask, candidates_of, episodes_of, made, prepare, timed_recall
+from pipeline.bench.store_peers import persist_duckdb, persist_faiss, recall_duckdb, recall_faiss, sample_duckdb
 
 if TYPE_CHECKING:
     from pipeline.artifacts import GenerationStore
     from pipeline.config.benchmarks import StoreBenchConfig
-    from pipeline.stores import EncoderIdentity, Episode
-    from pipeline.stores.records import Records
+    from pipeline.stores import EncoderIdentity
 
-SESSION = "bench"
-_BLOCK = 1 << 16  # rows made at once
 _NEW = 50  # episodes of one more night
 _PEAK = "peak memory (GiB)"
 
@@ -110,68 +108,6 @@ def _table(sizes: Mapping[int, Mapping[str, float]]) -> dict[str, dict[str, Figu
     return table
 
 
-# -- data ------------------------------------------------------------------------------------------------------------
-
-
-def prepare(config: StoreBenchConfig, rows: int, folder: Path) -> None:
-    """Write keys (rows, dimension), gate scores (rows,) and queries (m, dimension), block by block."""
-    generator = np.random.default_rng(config.seed)
-    width = config.dimension
-    centres = generator.standard_normal((config.clusters, width), dtype=np.float32)
-    keys = np.lib.format.open_memmap(folder / "keys.npy", "w+", np.float32, (rows, width))
-    for first in range(0, rows, _BLOCK):
-        block = keys[first : first + _BLOCK]
-        block[:] = centres[generator.integers(0, config.clusters, len(block))]
-        block += generator.standard_normal(block.shape, dtype=np.float32)
-        block /= np.linalg.norm(block, axis=1, keepdims=True)
-    np.save(folder / "scores.npy", generator.random(rows))
-    asked = keys[np.sort(generator.integers(0, rows, config.queries))]
-    asked = asked + 0.6 / width**0.5 * generator.standard_normal(asked.shape, dtype=np.float32)
-    np.save(folder / "queries.npy", asked / np.linalg.norm(asked, axis=1, keepdims=True))
-
-
-def _made(folder: Path, name: str) -> NDArray[Any]:
-    found: NDArray[Any] = np.load(folder / f"{name}.npy", mmap_mode="r")
-    return found
-
-
-def text_of(number: int) -> str:
-    """An event of ordinary length, another one for every number."""
-    return (
-        f"On day {number % 365} visitor {number} of the harbour bought lantern {number % 997} at stall {number % 89}."
-    )
-
-
-def _rows(scores: NDArray[np.float64], first: int = 0) -> list[Episode]:
-    from pipeline.stores import Episode
-
-    return [
-        Episode(
-            f"e{first + i}",
-            SESSION,
-            text_of(first + i),
-            digest=f"{first + i:064x}",
-            gate_score=score,
-            accepted=True,
-            salience=score,
-            novelty=score,
-        )
-        for i, score in enumerate(scores.tolist())
-    ]
-
-
-def _candidates(scores: NDArray[np.float64]) -> Records[Episode]:
-    """All episodes as columns, made block by block."""
-    import pyarrow as pa
-
-    from pipeline.stores import Episode
-    from pipeline.stores.records import Records
-
-    blocks = range(0, len(scores), _BLOCK)
-    made = (Records.of(Episode, _rows(scores[first : first + _BLOCK], first)) for first in blocks)
-    return Records(Episode, pa.concat_tables([records.table for records in made]))
-
-
 def _identity(config: StoreBenchConfig) -> EncoderIdentity:
     from pipeline.stores import EncoderIdentity
 
@@ -184,19 +120,16 @@ def _generations(folder: Path) -> GenerationStore:
     return GenerationStore.of(folder, SESSION, "episodic")
 
 
-# -- ours ------------------------------------------------------------------------------------------------------------
-
-
 def persist_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
     """Load keys and scores into an empty store, and publish it."""
     from pipeline.stores import EpisodicStore, save
 
     settings = config.store.model_copy(update={"max_items": rows + _NEW})
-    keys, scores = _made(folder, "keys"), _made(folder, "scores")
+    keys, scores = made(folder, "keys"), made(folder, "scores")
     before = peak_memory_bytes()
     start = time.perf_counter()
     filled = EpisodicStore(SESSION, settings, _identity(config))
-    filled.write(filled.candidates(_candidates(scores), keys), enforce=True)
+    filled.write(filled.candidates(candidates_of(scores), keys), enforce=True)
     loaded = time.perf_counter()
     generation = save(filled, _generations(folder))
     persisted = time.perf_counter()
@@ -209,22 +142,12 @@ def recall_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, 
     from pipeline.stores import load
 
     settings = config.store.model_copy(update={"max_items": rows + _NEW})
-    queries = np.array(_made(folder, "queries"))
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    opened = load(_generations(folder), SESSION, settings, _identity(config))
-    ready = time.perf_counter()
-    opened.recall(queries[:1], config.k)
-    first = time.perf_counter()
-    for number in range(len(queries)):
-        opened.recall(queries[number : number + 1], config.k)
-    done = time.perf_counter()
-    return {
-        "reopen (s)": ready - start,
-        "first recall (s)": first - ready,
-        "recall (ms)": 1000 * (done - first) / len(queries),
-        "at start": before,
-    }
+
+    def opening() -> Ask:
+        opened = load(_generations(folder), SESSION, settings, _identity(config))
+        return lambda query: opened.recall(query, config.k)
+
+    return timed_recall(opening, np.array(made(folder, "queries")))
 
 
 def sample_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
@@ -250,135 +173,12 @@ def night_ours(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, F
     from pipeline.stores import load, save
 
     settings = config.store.model_copy(update={"max_items": rows + _NEW})
-    vectors = -np.array(_made(folder, "keys")[:_NEW])
+    vectors = -np.array(made(folder, "keys")[:_NEW])
     before = peak_memory_bytes()
     start = time.perf_counter()
     opened = load(_generations(folder), SESSION, settings, _identity(config))
     opened.decay()
     opened.prune()
-    opened.write(opened.candidates(_rows(np.ones(_NEW), rows), vectors), enforce=True)
+    opened.write(opened.candidates(episodes_of(np.ones(_NEW), rows), vectors), enforce=True)
     save(opened, _generations(folder))
     return {"one more night (s)": time.perf_counter() - start, "at start": before}
-
-
-# -- DuckDB ----------------------------------------------------------------------------------------------------------
-
-
-def persist_duckdb(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
-    """The same columns into one table of one database file, durable at the end."""
-    import duckdb
-    import pyarrow as pa
-
-    keys, scores = _made(folder, "keys"), _made(folder, "scores")
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    path = folder / "peer.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute(f"SET threads=1; SET memory_limit='{config.duckdb_memory}'")
-        connection.execute(
-            "CREATE TABLE episodes (id VARCHAR, session VARCHAR, text VARCHAR, digest VARCHAR, score DOUBLE, "
-            f"key FLOAT[{config.dimension}])"
-        )
-        for first in range(0, rows, _BLOCK):
-            block = slice(first, first + _BLOCK)
-            made = _rows(scores[block], first)
-            batch = pa.table(
-                {
-                    "id": [row.episode_id for row in made],
-                    "session": [row.session for row in made],
-                    "text": [row.text for row in made],
-                    "digest": [row.digest for row in made],
-                    "score": [row.gate_score for row in made],
-                    "key": pa.FixedSizeListArray.from_arrays(np.array(keys[block]).reshape(-1), config.dimension),
-                }
-            )
-            connection.register("batch", batch)
-            connection.execute("INSERT INTO episodes SELECT * FROM batch")
-        connection.execute("CHECKPOINT")
-    return {
-        "persist (s)": time.perf_counter() - start,
-        "files (GB)": path.stat().st_size / 1e9,
-        "at start": before,
-    }
-
-
-def recall_duckdb(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
-    """Open the file, and order by exact cosine; a tenth of the queries, for each reads every key."""
-    import duckdb
-
-    queries = np.array(_made(folder, "queries"))[: max(1, config.queries // 10)]
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    connection = duckdb.connect(str(folder / "peer.duckdb"), read_only=True)
-    connection.execute(f"SET threads=1; SET memory_limit='{config.duckdb_memory}'")
-    ready = time.perf_counter()
-    question = (
-        f"SELECT id, text FROM episodes ORDER BY array_cosine_similarity(key, ?::FLOAT[{config.dimension}]) DESC "
-        f"LIMIT {config.k}"
-    )
-    connection.execute(question, [queries[0].tolist()]).fetchall()
-    first = time.perf_counter()
-    for query in queries:
-        connection.execute(question, [query.tolist()]).fetchall()
-    done = time.perf_counter()
-    return {
-        "reopen (s)": ready - start,
-        "first recall (s)": first - ready,
-        "recall (ms)": 1000 * (done - first) / len(queries),
-        "at start": before,
-    }
-
-
-def sample_duckdb(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
-    """Weighted, without replacement, by the same keys: -ln(u) / w, the smallest win."""
-    import duckdb
-
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    with duckdb.connect(str(folder / "peer.duckdb"), read_only=True) as connection:
-        connection.execute(f"SET threads=1; SET memory_limit='{config.duckdb_memory}'")
-        connection.execute(
-            "SELECT id FROM episodes WHERE score > 0 ORDER BY -ln(random()) / score LIMIT ?", [config.replay.max_items]
-        ).fetchall()
-    return {"sample (s)": time.perf_counter() - start, "at start": before}
-
-
-# -- faiss -----------------------------------------------------------------------------------------------------------
-
-
-def persist_faiss(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
-    """Keys alone, in a flat index."""
-    import faiss
-
-    keys = _made(folder, "keys")
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    index = faiss.IndexFlatIP(config.dimension)
-    for first in range(0, rows, _BLOCK):
-        index.add(np.array(keys[first : first + _BLOCK]))
-    path = folder / "peer.faiss"
-    faiss.write_index(index, str(path))
-    return {"persist (s)": time.perf_counter() - start, "files (GB)": path.stat().st_size / 1e9, "at start": before}
-
-
-def recall_faiss(config: StoreBenchConfig, rows: int, folder: Path) -> dict[str, Figure]:
-    """Read the index, and compare every query with every key."""
-    import faiss
-
-    faiss.omp_set_num_threads(1)
-    queries = np.array(_made(folder, "queries"))
-    before = peak_memory_bytes()
-    start = time.perf_counter()
-    index = faiss.read_index(str(folder / "peer.faiss"))
-    ready = time.perf_counter()
-    index.search(queries[:1], config.k)
-    first = time.perf_counter()
-    for number in range(len(queries)):
-        index.search(queries[number : number + 1], config.k)
-    done = time.perf_counter()
-    return {
-        "reopen (s)": ready - start,
-        "first recall (s)": first - ready,
-        "recall (ms)": 1000 * (done - first) / len(queries),
-        "at start": before,
-    }
