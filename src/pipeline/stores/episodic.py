@@ -24,11 +24,12 @@ from pipeline.config import GateConfig, StoreConfig
 from pipeline.errors import StoreError
 from pipeline.evaluation.types import Memory
 from pipeline.stores import hopfield, upkeep
-from pipeline.stores.episode import Episode, Episodes, refuse_ambiguous_ids
+from pipeline.stores.episode import Episode, Episodes
 from pipeline.stores.gate import GateDecision, Surprise, judge
 from pipeline.stores.outcomes import Completion, Counters, EncoderIdentity, Recollection, WriteReport
 from pipeline.stores.registry import register_store
 from pipeline.stores.sparse import Expansion, InvertedIndex, largest
+from pipeline.stores.writing import fates_of
 
 
 @register_store("episodic")
@@ -113,38 +114,17 @@ class EpisodicStore:
         Raises:
             StoreError: One id stands for different content, or for episodes of two sessions.
         """
-        new, old = candidates.records, self._episodes.records
-        identities = list(zip(new.column("session").tolist(), new.column("episode_id").tolist(), strict=True))
-        position = self._numbers(identities)
-        refuse_ambiguous_ids(old.take(old.where("episode_id", {name for _, name in identities})), new)
-        digests, accepted = new.column("digest").tolist(), new.column("accepted").tolist()
-        version = new.column("version").copy()
-        taken: list[int] = []  # rows of candidates to append
-        leaving: set[int] = set()  # rows of the store that a new version replaces
-        told: dict[str, list[str]] = {"written": [], "reused": [], "replaced": [], "refused": []}
-        seen: set[tuple[str, str]] = set()
-        for i, identity in enumerate(identities):
-            at = position.get(identity)
-            known = None if at is None else old[at]
-            if identity in seen or (known is not None and known.digest == digests[i]):
-                told["reused"].append(identity[1])
-            elif enforce and not accepted[i]:
-                told["refused"].append(identity[1])
-            else:
-                if at is not None and known is not None:
-                    leaving.add(at)
-                    version[i] = known.version + 1
-                told["written" if known is None else "replaced"].append(identity[1])
-                taken.append(i)
-            seen.add(identity)
-        rows = new.replace(version=version, night=np.full(len(new), self.night))
-        staying = [i for i in range(len(self)) if i not in leaving]
-        self.episodes = self._episodes.select(staying).join(replace(candidates, rows=rows).select(taken))
+        new = candidates.records
+        fates = fates_of(new, self._episodes.records, self._numbers, enforce)
+        rows = new.replace(version=fates.version, night=np.full(len(new), self.night))
+        staying = [i for i in range(len(self)) if i not in fates.leaving]
+        taken = replace(candidates, rows=rows).select(fates.taken)
+        self.episodes = self._episodes.select(staying).join(taken)
         evicted = self._evict()
-        self.counters.writes += len(taken)
+        self.counters.writes += len(fates.taken)
         for name in ("reused", "replaced", "refused"):
-            setattr(self.counters, name, getattr(self.counters, name) + len(told[name]))
-        return WriteReport(**{name: tuple(ids) for name, ids in told.items()}, evicted=evicted)
+            setattr(self.counters, name, getattr(self.counters, name) + len(fates.told[name]))
+        return WriteReport(**{name: tuple(ids) for name, ids in fates.told.items()}, evicted=evicted)
 
     def recall(self, vectors: NDArray[np.float32], k: int) -> list[list[Recollection]]:
         """The ``k`` episodes with the largest cosine to each dense query, best first; ties go to the older one.
