@@ -11,8 +11,8 @@ from pipeline.language.adapter import attach, trainable
 from pipeline.language.curvature import CurvatureAnchor, general_moments
 from pipeline.language.encoding import encode, run_lower
 from pipeline.language.fused import fused_lora
-from pipeline.language.losses import PlainBackward, accumulate_gradients
 from pipeline.language.models import LanguageModel
+from pipeline.language.steps import PlainBackward, accumulate_gradients
 from pipeline.language.training import Trainer
 from tests.language.test_training import CONFIG, rows_of
 

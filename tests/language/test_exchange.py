@@ -21,9 +21,10 @@ from pipeline.language.curvature import CurvatureAnchor, general_moments
 from pipeline.language.encoding import EncodedRow, EncodedRows, PrefixGroup, collate, encode, run_lower, upper_logits
 from pipeline.language.exchange import ALONE, Exchange, deal, shares
 from pipeline.language.initialisation import start_from_data
-from pipeline.language.losses import StepLoss, accumulate_gradients
+from pipeline.language.losses import StepLoss
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import TrainingRow
+from pipeline.language.steps import accumulate_gradients
 from pipeline.language.teacher import top_log_probs
 from pipeline.language.training import Trainer, mean_losses, probe_accuracy
 from tests.language.examples import general_rows, mixed_rows
@@ -109,7 +110,7 @@ def test_losses_by_row_and_gradients_are_those_of_one(tiny: LanguageModel, count
         rows += rows[:1]  # a row may stand twice in a step
         loss = accumulate_gradients(trainer.lm, trainer.encoded, rows, SETTINGS, None, exchange)
         assert trainer.anchor is not None and trainer.flat.vector.grad is not None
-        curvature = exchange.totals([trainer.anchor.add_gradients(2.0)], trainer.lm.device)[0]
+        curvature = exchange.totals([float(trainer.anchor.add_gradients(2.0))], trainer.lm.device)[0]
         return loss, curvature, exchange.add(trainer.flat.vector.grad)
 
     loss, curvature, gradient = step(ALONE)

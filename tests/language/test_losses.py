@@ -15,13 +15,13 @@ from pipeline.language.encoding import EncodedRows, encode, run_lower
 from pipeline.language.losses import (
     MICRO_BATCH_TOKENS,
     USE_TOKENS,
-    accumulate_gradients,
     likelihood,
     soft_target_loss,
     unlikelihood,
 )
 from pipeline.language.models import LanguageModel
 from pipeline.language.rows import Kind, TrainingRow
+from pipeline.language.steps import accumulate_gradients
 from pipeline.language.teacher import top_log_probs
 from tests.language.examples import plain_logits, question_rows, tokens_of
 

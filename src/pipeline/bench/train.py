@@ -76,7 +76,7 @@ def _tokens(lm: LanguageModel, rows: Sequence[TrainingRow]) -> int:
 def _night_step(lm: LanguageModel, rows: Sequence[TrainingRow], config: ConsolidationConfig) -> Callable[[int], None]:
     from pipeline.language.encoding import encode, run_lower
     from pipeline.language.fused import fused_lora
-    from pipeline.language.losses import accumulate_gradients
+    from pipeline.language.steps import accumulate_gradients
 
     encoded = encode(lm, rows, config.lora.first_layer)
     run_lower(lm, encoded)

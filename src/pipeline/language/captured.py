@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.language.encoding import Batch, EncodedRows
-from pipeline.language.losses import SUMS, Objective, log_probs_of, objective, teacher_width, weighted_sums
+from pipeline.language.losses import SUMS, Objective, log_probs_of, teacher_width, weighted_sums
 from pipeline.language.models import LanguageModel
 from pipeline.language.packed import packed_layers
 from pipeline.language.packing import FlatPacking
@@ -59,22 +59,22 @@ class CapturedBackward:
 
     def __init__(self, lm: LanguageModel, encoded: EncodedRows) -> None:
         self.lm, self.first_layer = lm, encoded.first_layer
-        self.width = teacher_width(encoded.rows)
+        self.width: int | None = teacher_width(encoded.rows)
         self._graphs: dict[tuple[int, int], _Recorded] = {}
         self._pool = torch.cuda.graph_pool_handle()  # replayed one after the other, they share their memory
 
-    def __call__(self, batch: Batch, margin: float, scale: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, batch: Batch, goal: Objective, scale: Tensor) -> tuple[Tensor, Tensor]:
         """See `Backward`."""
         size = (_rounded(batch.packing.tokens, TOKENS), _rounded(len(batch.targets), ASKED))
         if size not in self._graphs:
             self._graphs[size] = self._record(*size)
         recorded = self._graphs[size]
-        recorded.inputs.take(batch, objective(batch, margin, self.width), scale)
+        recorded.inputs.take(batch, goal, scale)
         recorded.graph.replay()
         return recorded.sums.clone(), recorded.cross[: len(batch.targets)].clone()
 
     def _record(self, tokens: int, asked: int) -> _Recorded:
-        inputs = _Inputs.empty(self.lm, tokens, asked, self.width)
+        inputs = _Inputs.empty(self.lm, tokens, asked, self.width or 1)
         graph, (sums, cross) = record(
             lambda: self._backward(inputs), lambda: self._backward(inputs), self._pool
         )  # padding alone adds no gradient

@@ -89,20 +89,20 @@ class CurvatureAnchor:
         self._recorded: dict[float, tuple[Any, Tensor]] = {}  # graph and form, by weight
 
     @torch.no_grad()
-    def add_gradients(self, weight: float) -> float:
+    def add_gradients(self, weight: float) -> Tensor:
         """Add ``weight`` times the form's gradient to that of every A and B, and return the form: nats per row.
 
         It has to be the gradient at the present weights: in the form's steep directions an older one overshoots.
         """
         if not self._groups:
-            return 0.0
+            return torch.zeros(())
         if not self._on_gpu:
-            return float(self._add(weight))
+            return self._add(weight)
         if weight not in self._recorded:
             self._recorded[weight] = record(lambda: self._add(weight), lambda: self._add(0.0))
         graph, form = self._recorded[weight]
         graph.replay()
-        return float(form)
+        return form.clone()  # a tensor, so that nobody waits for it
 
     def _add(self, weight: float) -> Tensor:
         parts: list[Tensor] = []

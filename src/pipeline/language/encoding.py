@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.language.decoder import PREFIX_KEY, common_prefix
 from pipeline.language.models import LanguageModel
 from pipeline.language.packed import packed_layers
-from pipeline.language.packing import Block, Packing
+from pipeline.language.packing import Block, Packing, placed
 from pipeline.language.rows import TrainingRow
 
 WORTHWHILE = 1000  # tokens that sharing a prefix must save in one pass over the rows, to be worth a group of its own
@@ -155,7 +155,7 @@ def collate(encoded: EncodedRows, rows: Sequence[EncodedRow]) -> Batch:
     device = next(row.lower.device for row in rows if row.lower is not None)
     packing, pieces = _pack(encoded, rows, device)
     hidden = torch.cat([piece.lower for piece in pieces if piece.lower is not None])
-    targets = torch.tensor([token for row in rows for token in row.targets], device=device)
+    targets = placed([token for row in rows for token in row.targets], device)
     return Batch(rows, packing, hidden, targets)
 
 

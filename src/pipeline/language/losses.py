@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
-from pipeline.config.language import LoraConfig
-from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, batches, collate, upper_hidden
-from pipeline.language.exchange import ALONE, Exchange
+from pipeline.language.encoding import Batch, EncodedRow, EncodedRows, upper_hidden
 from pipeline.language.models import LanguageModel
+from pipeline.language.packing import placed
 from pipeline.language.rows import GENERAL, UNTAUGHT
 
 MICRO_BATCH_TOKENS = {"cpu": 4096, "cuda": 8192}  # tokens per backward pass: a whole step, unless it is a large one
@@ -106,8 +105,8 @@ USE_TOKENS = 8
 SUMS = 6
 """Of a step: cross-entropy per token; unlikelihood per namesake; KL per row of general rehearsal, of distillation, of
 what is to be forgotten; cross-entropy per token of what puts facts to use."""
-_SOFT = (2, 3, 4)  # sums of soft targets
-_USE = 5
+SOFT = (2, 3, 4)  # sums of soft targets
+USE = 5
 
 
 @dataclass(frozen=True)
@@ -127,8 +126,9 @@ class Objective:
     weights: Tensor
 
 
-def objective(batch: Batch, margin: float, width: int) -> Objective:
-    """What a batch minimises; ``width`` is k, which all rows with soft targets have."""
+def objective(batch: Batch, margin: float, width: int | None = None) -> Objective:
+    """What a batch minimises; ``width`` is k, which all rows with soft targets have, and by default the batch's own."""
+    width = width or teacher_width(batch.rows)
     ids: list[Sequence[int]] = []
     values: list[Sequence[float]] = []
     margins: list[float] = []
@@ -139,18 +139,13 @@ def objective(batch: Batch, margin: float, width: int) -> Objective:
         ids += [[token, *top] for token, top in zip(row.targets, known, strict=True)]
         values += row.row.top_log_probs or [[0.0] * width] * size
         margins += [margin if kind in ("question", "namesake") else 0.0, *[0.0] * (size - 1)]
-        for which in (0, _USE):
-            weights[which] += [token_weight(row) if (which == _USE) == (kind == "use") else 0.0] * size
+        for which in (0, USE):
+            weights[which] += [token_weight(row) if (which == USE) == (kind == "use") else 0.0] * size
         weights[1] += [float(kind == "namesake"), *[0.0] * (size - 1)]
-        for which in _SOFT:
+        for which in SOFT:
             weights[which] += [1 / size if row.row.top_ids and soft_loss_of(row) == which else 0.0] * size
     device = batch.targets.device
-    return Objective(
-        torch.tensor(ids, device=device),
-        torch.tensor(values, device=device),
-        torch.tensor(margins, device=device),
-        torch.tensor(weights, device=device),
-    )
+    return Objective(*(placed(some, device) for some in (ids, values, margins, weights)))
 
 
 def token_weight(row: EncodedRow) -> float:
@@ -176,81 +171,3 @@ def weighted_sums(log_probs: Tensor, goal: Objective) -> tuple[Tensor, Tensor]:
 def soft_loss_of(row: EncodedRow) -> int:
     """Which sum the soft targets of a row belong to: 2 general rehearsal, 3 distillation, 4 forgetting."""
     return 2 if row.row.kind in GENERAL else 4 if row.row.kind == "forget" else 3
-
-
-class Backward(Protocol):
-    """Adds the gradient of ``scale`` (SUMS,) times a batch's sums; returns those sums and every cross-entropy."""
-
-    def __call__(self, batch: Batch, margin: float, scale: Tensor) -> tuple[Tensor, Tensor]: ...
-
-
-class PlainBackward:
-    """Forward and backward as they come; a `Backward`."""
-
-    def __init__(self, lm: LanguageModel, encoded: EncodedRows) -> None:
-        self.lm, self.encoded = lm, encoded
-
-    def __call__(self, batch: Batch, margin: float, scale: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Backward`."""
-        goal = objective(batch, margin, teacher_width(batch.rows))
-        sums, cross = weighted_sums(head_log_probs(self.lm, self.encoded, batch, goal.ids), goal)
-        (scale * sums).sum().backward()  # type: ignore[no-untyped-call]
-        return sums.detach(), cross
-
-
-def accumulate_gradients(
-    lm: LanguageModel,
-    encoded: EncodedRows,
-    rows: list[EncodedRow],
-    config: LoraConfig,
-    backward: Backward | None = None,
-    exchange: Exchange = ALONE,
-) -> StepLoss:
-    """Backward over the micro-batches of one step, or of this process's share of it.
-
-    The losses are those of all ``rows``; the gradients of all processes are left to be added.
-    """
-    backward = backward or PlainBackward(lm, encoded)
-    tokens, used = (
-        sum(token_weight(r) * len(r.targets) for r in rows if (r.row.kind == "use") == use) for use in (False, True)
-    )
-    namesakes = sum(1 for r in rows if r.row.kind == "namesake")
-    soft = [float(sum(1 for r in rows if r.row.top_ids and soft_loss_of(r) == which)) for which in _SOFT]
-    means = 1 / torch.tensor([tokens, float(namesakes), *soft, used], device=lm.device).clamp_min(1)
-    terms = [
-        1.0,
-        config.unlikelihood,
-        config.anchor_weight,
-        config.distil_weight,
-        config.forget_weight,
-        config.use_weight,
-    ]
-    weights = torch.tensor(terms, device=lm.device)
-    parts = torch.zeros(SUMS, device=lm.device)
-    by_row: dict[str, float] = {}
-    for members in batches(encoded, exchange.own(encoded, rows), MICRO_BATCH_TOKENS[lm.device.type]):
-        batch = collate(encoded, members)
-        sums, cross = backward(batch, config.margin, weights * means)
-        parts += means * sums
-        values = iter(cross.tolist())
-        for row in batch.rows:
-            own = [next(values) for _ in row.targets]
-            if row.row.kind not in UNTAUGHT:
-                by_row[row.row.row_id] = sum(own) / len(own)
-    parts, by_row = _of_all(exchange, rows, parts, by_row)
-    cross_entropy, namesake, general, distil, _, use = parts.tolist()
-    return StepLoss(float((weights * parts).sum()), cross_entropy, namesake, general, distil, use, by_row)
-
-
-def _of_all(
-    exchange: Exchange, rows: Sequence[EncodedRow], parts: Tensor, by_row: dict[str, float]
-) -> tuple[Tensor, dict[str, float]]:
-    """The (SUMS,) means and the losses by row of all processes, from those of this one."""
-    if exchange.size == 1:
-        return parts, by_row
-    names = list(dict.fromkeys(row.row.row_id for row in rows if row.row.kind not in UNTAUGHT))
-    own = [*parts.tolist(), *(by_row.get(name, 0.0) for name in names), *(float(name in by_row) for name in names)]
-    totals = exchange.totals(own, parts.device)
-    losses, times = totals[SUMS : SUMS + len(names)], totals[SUMS + len(names) :]  # a row may stand twice in a step
-    found = {name: loss / count for name, loss, count in zip(names, losses, times, strict=True)}
-    return torch.tensor(totals[:SUMS], device=parts.device), found

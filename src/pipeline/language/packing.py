@@ -16,6 +16,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
+def placed(values: Any, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Numbers as a tensor on a device; a GPU copies them when it comes to it, and nobody waits."""
+    tensor = torch.as_tensor(values, dtype=dtype)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+
 class _Spread(torch.autograd.Function):
     """(n, …) tokens to the (slots, …) of a padded grid; padding repeats the first token and passes no gradient."""
 
@@ -112,7 +118,7 @@ class Packing:
     def positions(self) -> Tensor:
         """(1, N) rotary positions."""
         found = [b.start + column for b in self.blocks for length in b.lengths for column in range(length)]
-        return torch.tensor([found], device=self.device)
+        return placed([found], self.device)
 
     @cached_property
     def asked(self) -> Tensor:
@@ -122,7 +128,7 @@ class Packing:
             for length, columns in zip(block.lengths, block.asked, strict=True):
                 found += [first + column for column in columns]
                 first += length
-        return torch.tensor(found, dtype=torch.long, device=self.device)
+        return placed(found, self.device, torch.long)
 
     @cached_property
     def own(self) -> Tensor:
@@ -177,7 +183,7 @@ class Packing:
                 rows += [first + place] * length
                 behind += [before] * length
             first += len(block.lengths)
-        row, before_row = torch.tensor([rows, behind], device=self.device)
+        row, before_row = placed([rows, behind], self.device)
         return FlatPacking(self.positions[0], row, before_row, self.asked)
 
 

@@ -25,8 +25,9 @@ from pipeline.language.exchange import ALONE, Exchange
 from pipeline.language.fingerprint import DIGEST, fingerprint
 from pipeline.language.flat import FlatParameters
 from pipeline.language.fused import fused_lora
-from pipeline.language.losses import MICRO_BATCH_TOKENS, Backward, PlainBackward, accumulate_gradients, head_log_probs
+from pipeline.language.losses import MICRO_BATCH_TOKENS, head_log_probs
 from pipeline.language.models import LanguageModel
+from pipeline.language.steps import Backward, PlainBackward, Prepared, prepare, start
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW, by its own names
 
@@ -178,9 +179,16 @@ class Trainer:
             if epoch * self.steps_per_epoch >= done:  # a resumed pass has its losses from the checkpoint
                 self._ask_known(epoch)
             after, cooling = copy.deepcopy(self.standing), self._passed() is not None
-            for index, rows in enumerate(self.curriculum.epoch(epoch, after)):
-                if epoch * self.steps_per_epoch + index >= done:
-                    yield self._step(epoch, index, rows, after, cooling)
+            steps = self.curriculum.epoch(epoch, after)
+            ahead: Prepared | None = None
+            for index in range(max(0, done - epoch * self.steps_per_epoch), len(steps)):
+                ready = ahead or self._prepare(steps[index])
+                upcoming = steps[index + 1] if index + 1 < len(steps) else None
+                step, ahead = self._step(epoch, index, ready, upcoming, after, cooling)
+                yield step
+
+    def _prepare(self, rows: list[EncodedRow]) -> Prepared:
+        return prepare(self.encoded, rows, self.config, self.lm.device, self.backward.width, self.exchange)
 
     def _ask_known(self, epoch: int) -> None:
         """Measure what is left of the facts of earlier nights, so that a pass rehearses those that slip."""
@@ -188,21 +196,33 @@ class Trainer:
         losses = mean_losses(self.lm, self.encoded, asked, self.exchange)
         self.standing.loss |= {row.row.episode_id: loss for row, loss in zip(asked, losses, strict=True)}
 
-    def _step(self, epoch: int, index: int, rows: list[EncodedRow], after: Standing, cooling: bool) -> Step:
-        """One optimiser step; the last one of an epoch also moves the facts' standing on."""
+    def _step(
+        self,
+        epoch: int,
+        index: int,
+        prepared: Prepared,
+        upcoming: list[EncodedRow] | None,
+        after: Standing,
+        cooling: bool,
+    ) -> tuple[Step, Prepared | None]:
+        """One optimiser step, with the next one laid out meanwhile; the last of a pass moves what is known on."""
         step = epoch * self.steps_per_epoch + index
         rate = schedule(step, self.total, self.config)
         if cooling:
             rate *= 1 - 0.9 * (index + 1) / self.steps_per_epoch
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        loss = accumulate_gradients(self.lm, self.encoded, rows, self.config, self.backward, self.exchange)
-        curvature = self._add_anchor()
+        rows = prepared.rows
+        running = start(prepared, self.backward)
+        form = torch.zeros(()) if self.anchor is None else self.anchor.add_gradients(self.config.curvature_weight)
         if self.flat.vector.grad is not None:
             self.exchange.add(self.flat.vector.grad)
         norm = torch.nn.utils.clip_grad_norm_([self.flat.vector], self.config.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=False)  # they are views
+        ahead = None if upcoming is None else self._prepare(upcoming)
+        loss = running.read(self.exchange)
+        curvature = self.exchange.totals([float(form)], self.lm.device)[0] if self.anchor else 0.0
         for row in rows:
             if row.row.kind == "question":
                 self.losses.setdefault(row.row.episode_id, []).append(loss.by_row[row.row.row_id])
@@ -211,7 +231,7 @@ class Trainer:
             after.learn(self.losses)
             self.standing, self.losses = after, {}
             self.exchange.align(self.flat.vector)
-        return Step(
+        record = Step(
             step=step,
             epoch=epoch,
             loss=loss.total + self.config.curvature_weight * curvature,
@@ -226,13 +246,7 @@ class Trainer:
             tokens=sum(len(r.tokens) + len(self.encoded.groups[r.group].tokens) for r in rows),
             probe_accuracy=self._probe(epoch) if last else math.nan,
         )
-
-    def _add_anchor(self) -> float:
-        """Add the gradients of this process's part of the anchor, and return the whole form."""
-        if self.anchor is None:
-            return 0.0
-        own = self.anchor.add_gradients(self.config.curvature_weight)
-        return self.exchange.totals([own], self.lm.device)[0]
+        return record, ahead
 
     def _probe(self, epoch: int) -> float:
         return probe_accuracy(self.lm, self.encoded, self._probes(epoch), self.exchange)
