@@ -62,8 +62,8 @@ class DistilConfig(Section):
     forget_forms: int = Field(
         18, ge=1, description="forms of a forgotten fact, asides and system prompts included, trained to the base's say"
     )
-    short: int = Field(400, ge=0, description="short general questions, answered as the base does")
-    long: int = Field(96, ge=0, description="prompts with long replies, answered as the base does")
+    short: int = Field(1192, ge=0, description="short general questions, answered as the base does")
+    long: int = Field(300, ge=0, description="prompts with long replies, answered as the base does")
     dreams: int = Field(
         150, ge=0, description="passages that the base dreams up from nothing (pseudo-rehearsal, Robins 1995)"
     )
@@ -123,7 +123,7 @@ class LoraConfig(Section):
         0.75, ge=0, description="rows that put a fact to use (distil.uses) beside each learned row in a step"
     )
     short_ratio: float = Field(0.75, ge=0, description="short general questions per learned row in a step")
-    long_ratio: float = Field(0.0625, ge=0, description="long replies per learned row in a step")
+    long_ratio: float = Field(0.125, ge=0, description="long replies per learned row in a step")
     text_ratio: float = Field(0.1875, ge=0, description="dreamt passages per learned row in a step")
     memory_ratio: float = Field(0.5, ge=0, description="memory-ON prompts per learned row")
     memory_every: int = Field(

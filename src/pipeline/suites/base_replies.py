@@ -2,7 +2,7 @@
 
     reply = shipped_replies("short", lm.digest, 16).get("short-0001")
 
-Two minutes of decoding that a fresh machine saves. Another model, or more tokens than were written, finds nothing here
+Minutes of decoding that a fresh machine saves. Another model, or more tokens than were written, finds nothing here
 and writes its own (`pipeline.language.targets`). ``data/README.md`` says how the file was made.
 """
 
