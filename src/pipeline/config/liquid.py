@@ -138,6 +138,9 @@ class PlasticityEvaluationConfig(Section):
     controls: Literal["none", "default", "full"] = Field(
         "default", description="default: rival methods in the same network; full: each part left out as well; none"
     )
+    test_images: int | None = Field(
+        None, ge=1, description="test images a task, the first ones, at most; null is all; for trials"
+    )
 
 
 class PlasticityGuardsConfig(Section):

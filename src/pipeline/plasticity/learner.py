@@ -63,7 +63,7 @@ class PlasticLearner:
     def logits(self, images: Tensor) -> Tensor:
         """Answers: images uint8 (N, 784), logits (N, K)."""
         self.network.eval()
-        found = torch.cat([self.network(part.float() / 255) for part in images.split(EVALUATED)])
+        found = torch.cat([self.network(part.float() / 255) for part in torch.split(images, EVALUATED)])
         self.network.train()
         return found
 
@@ -84,7 +84,7 @@ class PlasticLearner:
         path = PathIntegral(self.network) if measured and config.importance == "synaptic-intelligence" else None
         for epoch in range(config.num_epochs):
             order = torch.from_numpy(self.generator.permutation(len(learned)))
-            for rows in order.split(config.batch_size):
+            for rows in torch.split(order, config.batch_size):
                 loss = self._wake_step(learned.images[rows], learned.labels[rows], optimiser, path, judge, epoch == 0)
                 if on_step:
                     on_step(loss)
@@ -171,7 +171,7 @@ class PlasticLearner:
         done = 0
         for _ in range(settings.epochs):
             order = torch.from_numpy(self.generator.permutation(len(self.buffer)))
-            for rows in order.split(settings.batch_size):
+            for rows in torch.split(order, settings.batch_size):
                 share = 0.05 + 0.95 * (1 + math.cos(math.pi * done / steps)) / 2
                 for group in optimiser.param_groups:
                     group["lr"] = settings.learning_rate * share

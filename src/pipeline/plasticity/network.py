@@ -33,7 +33,7 @@ def lif(config: LiquidModelConfig) -> nn.Module:
     logging.getLogger("torch._library.triton").setLevel(logging.ERROR)  # it complains that there is no GPU compiler
     from spikingjelly.activation_based import neuron, surrogate
 
-    return neuron.LIFNode(
+    neurons: nn.Module = neuron.LIFNode(
         tau=1 / (1 - config.beta),
         decay_input=False,
         v_threshold=config.spike_threshold,
@@ -42,6 +42,7 @@ def lif(config: LiquidModelConfig) -> nn.Module:
         detach_reset=True,
         step_mode="m",
     )
+    return neurons
 
 
 class ResidualLiquidSpikingBlock(nn.Module):
@@ -75,7 +76,8 @@ def _liquid_cell(inputs: int, units: int) -> nn.Module:
     """A CfC over (T, B, F) that returns its states (T, B, units) and the last one (B, units)."""
     from ncps.torch import CfC
 
-    return CfC(inputs, units, backbone_units=2 * units, backbone_layers=1, batch_first=False)
+    cell: nn.Module = CfC(inputs, units, backbone_units=2 * units, backbone_layers=1, batch_first=False)
+    return cell
 
 
 class LiquidSpikingNetwork(nn.Module):

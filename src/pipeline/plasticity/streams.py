@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -29,10 +31,16 @@ def stream_of(config: StreamConfig, seed: int, load: Load, judged_by: str = "tes
         )
     else:
         found = _permuted_stream(config, seed, load, judged_by)
-    if config.train_images is None:
-        return found
-    fewer = tuple(Labelled(t.images[: config.train_images], t.labels[: config.train_images]) for t in found.train)
-    return Stream(found.outputs, found.answers, fewer, found.judged)
+    return Stream(found.outputs, found.answers, _first(found.train, config.train_images), found.judged)
+
+
+def fewer(stream: Stream, judged: int | None) -> Stream:
+    """The same stream, judged by no more than the first images of every task; None is all."""
+    return Stream(stream.outputs, stream.answers, stream.train, _first(stream.judged, judged))
+
+
+def _first(tasks: Sequence[Labelled], count: int | None) -> tuple[Labelled, ...]:
+    return tuple(Labelled(task.images[:count], task.labels[:count]) for task in tasks)
 
 
 def _permuted_stream(config: StreamConfig, seed: int, load: Load, judged_by: str) -> Stream:

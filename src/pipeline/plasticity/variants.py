@@ -13,9 +13,9 @@ from pipeline.config.liquid import LiquidModelConfig, PlasticityConfig, Plastici
 
 Settings = tuple[LiquidModelConfig, PlasticitySleepConfig]
 
-_NO_LOCAL: Mapping[str, Any] = {"use_stdp": False, "use_meta_plasticity": False, "stdp_layers_to_enhance": None}
-_NO_REPLAY: Mapping[str, Any] = {"use_experience_replay": False}
-_BARE: Mapping[str, Any] = {**_NO_LOCAL, "consolidation_strength": 0.0, "plasticity_decay": 1.0}
+_NO_LOCAL: dict[str, Any] = {"use_stdp": False, "use_meta_plasticity": False, "stdp_layers_to_enhance": None}
+_NO_REPLAY: dict[str, Any] = {"use_experience_replay": False}
+_BARE: dict[str, Any] = {**_NO_LOCAL, "consolidation_strength": 0.0, "plasticity_decay": 1.0}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pipeline.plasticity.day import accuracies, live, mean_images, moments_of, r
 from pipeline.plasticity.learner import PlasticLearner
 from pipeline.plasticity.stages.sleep_distil import STATE
 from pipeline.plasticity.stages.wake_train import newborn, snapshot
-from pipeline.plasticity.streams import stream_of
+from pipeline.plasticity.streams import fewer, stream_of
 from pipeline.plasticity.variants import VARIANTS, chosen_variants, settings_of
 from pipeline.progress import Progress
 from pipeline.stages.registry import opened
@@ -46,7 +46,7 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
             return stage.result
         single_thread()
         progress.phase("reading images")
-        stream = stream_of(config.stream, config.seed, load_images)
+        stream = fewer(stream_of(config.stream, config.seed, load_images), config.evaluation.test_images)
         validation = stream_of(config.stream, config.seed, load_images, judged_by="validation")
         learner = newborn(config)
         untrained = accuracies(learner, stream)
