@@ -10,6 +10,7 @@ import pytest
 
 from flows.plasticity import run_inline
 from pipeline.artifacts import RunFolder, stage_results
+from pipeline.config import deployments
 from pipeline.plasticity.learner import PlasticLearner
 from pipeline.plasticity.report.schema import PlasticityReport
 from pipeline.plasticity.variants import VARIANTS
@@ -44,8 +45,8 @@ def digits() -> None:
         pytest.skip("MNIST is not below $ENGRAM_DATA")
 
 
-def night(*overrides: str, **options: Any) -> RunFolder:
-    with begin("plasticity/split-mnist", [*SMALL, *overrides], **options) as begun:
+def night(*overrides: str, target: str = "plasticity/split-mnist", **options: Any) -> RunFolder:
+    with begin(target, [*SMALL, *overrides], **options) as begun:
         run_inline(begun, Quiet())
     return begun.run
 
@@ -78,3 +79,10 @@ def test_a_day_that_was_cut_short_goes_on_with_the_next_task(monkeypatch: pytest
     resumed = night(run_id="cut")
     assert learned == [0, 1, "cut", 2, 3, 4]
     assert stage_results(resumed)["evaluate"].digest == stage_results(plain)["evaluate"].digest
+
+
+@pytest.mark.parametrize("deployment", deployments("plasticity"))
+def test_every_deployment_runs(deployment: str) -> None:
+    run = night("stream.train_images=64", "sleep.epochs=1", target=f"plasticity/{deployment}")
+    report = read_report(PlasticityReport, run.path)
+    assert run.state == "done" and len(report.tasks) == (10 if deployment == "permuted-mnist" else 5)
