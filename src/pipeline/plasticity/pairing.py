@@ -34,10 +34,10 @@ def pairing(rule: Rule, frequency: float, lag: float) -> float:
     starts = torch.arange(PAIRS, dtype=torch.double) * (1000 / frequency)
     times = [starts + max(0.0, -lag), starts + max(0.0, lag)]
     steps = round(float(max(times[0][-1], times[1][-1])) / step) + 1
-    trains = [torch.zeros(steps, 1, 1, dtype=torch.double) for _ in times]
-    for train, at in zip(trains, times, strict=True):
+    pre, post = (torch.zeros(steps, 1, 1, dtype=torch.double) for _ in times)
+    for train, at in zip((pre, post), times, strict=True):
         train[(at / step).round().long()] = 1
-    change, _ = rule.change(torch.zeros(1, 1, dtype=torch.double), *trains)
+    change, _ = rule.change(torch.zeros(1, 1, dtype=torch.double), pre, post)
     return float(change)
 
 
