@@ -94,3 +94,15 @@ class GateBenchConfig(Section):
     store: StoreConfig = Field(StoreConfig(), description="sparse code of the store")
     encoder: EncoderConfig = Field(EncoderConfig(), description="of the store's keys")
     model: ModelConfig = Field(ModelConfig(), description="whose surprise counts")
+
+
+class PlasticityBenchConfig(Section):
+    """One update of a layer's weights by its spikes."""
+
+    seed: int = Field(1337, ge=0, description="of spikes and weights")
+    before: int = Field(784, ge=1, description="neurons before the synapses; 784 as pixels of a digit")
+    behind: int = Field(200, ge=1, description="neurons behind them")
+    steps: int = Field(8, ge=1, description="time steps")
+    samples: int = Field(64, ge=1, description="samples of a batch")
+    rate: float = Field(0.1, gt=0, le=1, description="spikes a step on both sides; no way is faster for fewer")
+    rounds: int = Field(3, ge=1, description="turns; ours take ten updates in each, the peer takes one")
