@@ -71,10 +71,11 @@ def plasticity(settings: Sequence[str]) -> Figures:
     pre, post, weight = _layer(config)
     rules = {name: new_rule(RuleConfig.model_validate(values)) for name, values in WAYS.items()}
     ours = {name: _ours(rule, weight, pre, post) for name, rule in rules.items()}
-    limit = product_rate(torch.device("cpu"), torch.float32)
+    limit = 0.0
     seconds: dict[str, list[float]] = {name: [] for name in (*ours, PEER)}
     change = weight
     for _ in range(config.rounds):
+        limit = max(limit, product_rate(torch.device("cpu"), torch.float32))
         for name, update in ours.items():
             for _ in range(UPDATES):
                 seconds[name].append(_timed(update)[0])
