@@ -149,7 +149,7 @@ class UnsupervisedConfig(Section):
         6.0, gt=0, description="length of the vector of an image's spike probabilities, however much ink it has"
     )
     tau_membrane: float = Field(20.0, gt=0, description="ms: decay of the potentials")
-    threshold: float = Field(20.0, gt=0, description="potential at which a neuron fires, before it adapts")
+    threshold: float = Field(10.0, gt=0, description="potential at which a neuron fires, before it adapts")
     adaptation: float = Field(
         3.0, ge=0, description="thresholds a unit of firing share above the even one; falls to 0 over the pass"
     )
