@@ -136,3 +136,32 @@ class RuleConfig(Section):
         if self.rule == "bcm" and (self.carry or not self.coincident):
             raise ValueError("rule=bcm has rates and no traces: leave carry and coincident out")
         return self
+
+
+class UnsupervisedConfig(Section):
+    """Spiking neurons that compete for images and learn by pairs of spikes alone (after Diehl & Cook 2015)."""
+
+    neurons: int = Field(400, ge=2, description="excitatory neurons, one of which fires at a time")
+    batch_size: int = Field(50, ge=1, description="images seen with the same weights")
+    steps: int = Field(8, ge=1, description="time steps for which an image is learned")
+    answer_steps: int = Field(24, ge=1, description="time steps for which an image is answered")
+    spikes: float = Field(
+        6.0, gt=0, description="length of the vector of an image's spike probabilities, however much ink it has"
+    )
+    tau_membrane: float = Field(20.0, gt=0, description="ms: decay of the potentials")
+    threshold: float = Field(10.0, gt=0, description="potential at which a neuron fires, before it adapts")
+    adaptation: float = Field(
+        3.0, ge=0, description="thresholds a unit of firing share above the even one; falls to 0 over the pass"
+    )
+    learning_rate: float = Field(0.3, gt=0, description="of the first batch; weights of a neuron have length 1")
+    learning_rate_end: float = Field(0.001, gt=0, description="of the last batch, reached geometrically")
+    rule: RuleConfig = Field(
+        RuleConfig(
+            rule="pair",
+            learning_rate=1.0,
+            reduction="sum",
+            pair=PairConfig(tau_plus=3.0, a_plus=1.0, a_minus=0.0),
+        ),
+        description="of the synapses; the learning rates above scale its changes",
+    )
+    labelled_images: int = Field(10_000, ge=1, description="training images whose labels say what neurons stand for")

@@ -1,1 +1,1 @@
-"""A liquid spiking network with local rules, meta-plasticity and consolidation, that learns tasks one after another."""
+"""Plasticity: how spikes change weights without a gradient, and what learns from it."""

@@ -168,14 +168,19 @@ class Rule(ABC):
 
 def _bounded(weight: Tensor, terms: Terms, scale: float | Tensor, bounds: BoundsConfig) -> Tensor:
     """The change of the weights within their bounds, see `BoundsConfig`."""
-    found, direct = terms.products, torch.zeros_like(weight) if terms.direct is None else terms.direct
+    found, direct = terms.products, terms.direct
     if bounds.kind == "soft":
-        up, down = direct.clamp_min(0), -direct.clamp_max(0)
+        up = down = torch.zeros((), dtype=weight.dtype, device=weight.device)
         if found is not None:
-            up = up + scale * (found.potentiation.T @ found.before_up)
-            down = down + scale * (found.depression.T @ found.before_down)
+            up = (scale * found.potentiation).T @ found.before_up
+            down = (scale * found.depression).T @ found.before_down
+        if direct is not None:
+            up, down = up + direct.clamp_min(0), down - direct.clamp_max(0)
         return up * (bounds.w_max - weight).clamp_min(0) - down * (weight - bounds.w_min).clamp_min(0)
-    change = direct if found is None else found.net(scale) if terms.direct is None else found.net(scale) + direct
+    if found is None:
+        change = torch.zeros_like(weight) if direct is None else direct
+    else:
+        change = found.net(scale) if direct is None else found.net(scale) + direct
     if bounds.kind == "hard":
         lowest, highest = (bounds.w_min - weight).clamp_max(0), (bounds.w_max - weight).clamp_min(0)
         change = torch.minimum(torch.maximum(change, lowest), highest)

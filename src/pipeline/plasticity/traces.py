@@ -2,8 +2,8 @@
 
     trace_t = factor trace_(t-1) + spike_t
 
-Over a block of T steps that is one product with the lower triangular matrix factor^(t-s); blocks are as long as the
-matrix is cheaper than a loop. Everything is differentiable in spikes and factor.
+Over T steps that is one product with the lower triangular matrix factor^(t-s). Long recordings are cut into blocks, and
+what one block leaves to the next is a trace again, of fewer steps. Everything is differentiable in spikes and factor.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-BLOCK = 64  # steps of one product
+BLOCK = 64  # steps of one product at most
 
 
 def decay(tau: float | Tensor, step: float, kind: Literal["exponential", "euler"]) -> float | Tensor:
@@ -41,17 +41,26 @@ def trace(spikes: Tensor, factor: float | Tensor, before: Tensor | None = None) 
     Returns:
         Shape (T, ...).
     """
-    blocks = []
-    for block in torch.split(spikes, BLOCK):
-        steps = len(block)
-        ages = torch.arange(steps, device=block.device, dtype=block.dtype)
-        matrix = (factor ** (ages[:, None] - ages).clamp_min(0)).tril()  # (t, s)
-        left = (matrix @ block.reshape(steps, -1)).view(block.shape)
-        if before is not None:
-            left = left + (factor ** (ages + 1)).view(-1, *[1] * before.dim()) * before
-        blocks.append(left)
-        before = left[-1]
-    return blocks[0] if len(blocks) == 1 else torch.cat(blocks)
+    steps, rows = len(spikes), spikes.reshape(len(spikes), -1)
+    start = None if before is None else before.reshape(-1)
+    return _blocks(rows, factor, start)[:steps].view(spikes.shape)
+
+
+def _blocks(rows: Tensor, factor: float | Tensor, before: Tensor | None) -> Tensor:
+    """See `trace`; rows (T, F), before (F,). The last traces of the blocks are traces of whole blocks themselves."""
+    steps, size = len(rows), min(BLOCK, len(rows))
+    count = -(-steps // size)
+    if count * size > steps:
+        rows = torch.cat([rows, rows.new_zeros(count * size - steps, rows.shape[1])])
+    ages = torch.arange(size, device=rows.device, dtype=rows.dtype)
+    matrix = (factor ** (ages[:, None] - ages).clamp_min(0)).tril()  # (t, s)
+    if count == 1:
+        left = matrix @ rows
+        return left if before is None else left + (factor ** (ages + 1))[:, None] * before
+    left = matrix @ rows.view(count, size, -1)
+    first = rows.new_zeros(1, rows.shape[1]) if before is None else before[None]
+    ends = torch.cat([first, _blocks(left[:, -1], factor**size, before)[: count - 1]])
+    return (left + (factor ** (ages + 1))[:, None] * ends[:, None]).view(count * size, -1)
 
 
 def earlier(traces: Tensor, factor: float | Tensor, before: Tensor | None = None) -> Tensor:

@@ -42,8 +42,7 @@ class PairRule(Rule):
         """
         plus, minus = self.factor("tau_plus"), self.factor("tau_minus")
         left = trace(post, minus, state.get("trace_post"))
-        worth = post.new_ones(len(post)) if worth is None else worth
-        up, down = ahead(post * worth.view(-1, 1, 1), plus), left
+        up, down = ahead(post if worth is None else post * worth[:, None, None], plus), left
         after: dict[str, Tensor] = {}
         if self.config.carry:
             after = {"trace_pre": trace(pre, plus, state.get("trace_pre"))[-1], "trace_post": left[-1]}
@@ -51,7 +50,7 @@ class PairRule(Rule):
         if not self.config.coincident:
             up = torch.cat([plus * up[1:], torch.zeros_like(first)])
             down = earlier(left, minus, state.get("trace_post"))
-        down, before = down * worth.view(-1, 1, 1), pre
+        down, before = down if worth is None else down * worth[:, None, None], pre
         if "trace_pre" in state:
             up, down = torch.cat([first, up]), torch.cat([torch.zeros_like(first), down])
             before = torch.cat([state["trace_pre"][None], pre])
