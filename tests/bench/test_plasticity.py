@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from pipeline.bench import benchmark
@@ -12,7 +14,8 @@ from pipeline.plasticity.pairing import FREQUENCIES, LAGS
 SMALL = ("before=30", "behind=20", "samples=4", "rounds=1")
 
 
-def test_the_table_compares_the_same_change() -> None:
+def test_the_table_compares_the_same_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGRAM_HOME", str(tmp_path))
     figures = benchmark("plasticity")(SMALL)
     difference, rows = (
         figures["largest difference to STDPLearner"],
@@ -26,6 +29,7 @@ def test_the_table_compares_the_same_change() -> None:
     assert all(row["share of limit"] > 0 for name, row in rows.items() if name != PEER)
     protocol = figures["pairing protocol: change of the weight"]
     assert isinstance(protocol, dict) and len(protocol) == len(FREQUENCIES) * len(LAGS) + 1
+    assert (tmp_path / "benchmarks" / "plasticity" / "pairing.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_settings_are_checked() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from pipeline.config.plasticity import RuleConfig
+from pipeline.config.plasticity import RuleConfig, UnsupervisedConfig
 from pipeline.errors import ConfigError
 from pipeline.plasticity.rule import RULES, new_rule
 from tests.plasticity.spikes import spikes, summing, weights
@@ -150,7 +150,7 @@ def test_a_configuration_survives_being_written_and_read(rule: str) -> None:
 
 
 def test_every_key_says_what_it_means() -> None:
-    parts = [RuleConfig] + [type(field.default) for field in RuleConfig.model_fields.values()]
+    parts = [RuleConfig, UnsupervisedConfig] + [type(field.default) for field in RuleConfig.model_fields.values()]
     for part in parts:
         for name, field in getattr(part, "model_fields", {}).items():
             assert field.description, f"{part.__name__}.{name}"

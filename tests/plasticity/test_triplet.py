@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pipeline.plasticity.pairing import FREQUENCIES, LAGS, MEASURED, misfit, pairing
+from pipeline.plasticity.pairing import LAGS, MEASURED, misfit, protocol
 from pipeline.plasticity.rules.triplet import FITS
 from tests.plasticity.spikes import spikes, summing
 
@@ -49,16 +49,16 @@ def test_the_change_is_that_of_the_published_equations(fit: str, carry: bool) ->
 @pytest.mark.parametrize("fit", ["visual cortex, full", "visual cortex, minimal"])
 def test_potentiation_rises_with_the_frequency_of_pairs_as_measured(fit: str) -> None:
     rule = summing("triplet", triplet=FITS[fit].model_dump())
-    change = {lag: [pairing(rule, frequency, lag) for frequency in FREQUENCIES] for lag in LAGS}
+    change = protocol(rule)
     assert change[10.0] == sorted(change[10.0]) and change[10.0][-1] > 0.4
     assert change[-10.0][0] < 0 and change[-10.0][2] < 0 < change[-10.0][3] < change[-10.0][4]
     for lag in LAGS:
         for found, (mean, deviation) in zip(change[lag], MEASURED[lag], strict=True):
             assert abs(found - mean) < 2 * deviation
-    assert misfit(rule) < 0.5
+    assert misfit(change) < 0.5
 
 
 def test_pairs_alone_do_not_depend_on_frequency_that_way() -> None:
     pairs = summing("pair", pair={"tau_plus": 16.8, "tau_minus": 33.7, "a_plus": 0.006, "a_minus": 0.005})
-    change = [pairing(pairs, frequency, 10.0) for frequency in FREQUENCIES]
-    assert change[-1] < change[0] and misfit(pairs) > 5
+    change = protocol(pairs)
+    assert change[10.0][-1] < change[10.0][0] and misfit(change) > 5

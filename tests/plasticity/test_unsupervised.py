@@ -75,6 +75,12 @@ def test_shares_are_of_the_spikes_and_root_counts_vote() -> None:
     assert classify(torch.tensor([[1.0, 0.0], [0.0, 3.0], [1.0, 9.0]]), shares).tolist() == [0, 1, 0]
 
 
+def test_one_changed_setting_leaves_the_others_of_the_rule() -> None:
+    rule = UnsupervisedConfig.model_validate({"tau_plus": 4.0}).rule
+    assert rule.pair.tau_plus == 4.0 and rule.pair.a_plus == 1.0 and rule.reduction == "sum"
+    assert rule.learning_rate == 1.0
+
+
 def test_the_seed_decides_everything() -> None:
     images, _ = bars(200, seed=1)
     first, again, other = (learn(images, CONFIG, drawn(seed)) for seed in (5, 5, 6))

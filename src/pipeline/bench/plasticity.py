@@ -7,7 +7,7 @@ what processor and matrix library reach in a large product of the same type is t
 weights and change, each touched once.
 
 Below stand the other rules, and the change of a weight through the pairing protocol of visual cortex by the triplet
-rule's published constants, beside what was measured.
+rule's published constants, beside what was measured; the plot goes to ``benchmarks/plasticity``.
 
 engram bench plasticity
 engram bench plasticity --set behind=400 --set steps=32
@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pipeline.bench.registry import Figure, Figures, register_benchmark
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Plot
     from torch import Tensor
 
     from pipeline.config.benchmarks import PlasticityBenchConfig
@@ -59,12 +60,14 @@ def plasticity(settings: Sequence[str]) -> Figures:
     """
     import torch
 
+    from pipeline.artifacts import write_bytes
     from pipeline.bench.sleep import product_rate
     from pipeline.columns.brain import single_thread
-    from pipeline.config import config_root, load_section
+    from pipeline.config import config_root, default_root, load_section
     from pipeline.config.benchmarks import PlasticityBenchConfig
     from pipeline.config.plasticity import RuleConfig
     from pipeline.plasticity.rule import new_rule
+    from pipeline.report.plots import png
 
     config = load_section(PlasticityBenchConfig, config_root() / "benchmarks" / "plasticity.yaml", settings)
     single_thread()
@@ -84,40 +87,62 @@ def plasticity(settings: Sequence[str]) -> Figures:
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     off = float((ours[CARRIED]() - change).abs().max() / change.abs().max())
     rows = {name: _row(name, config, medians, limit) for name in medians}
+    protocols = fits()
+    write_bytes(default_root() / "benchmarks" / "plasticity" / "pairing.png", png(pairing_plot(protocols)))
     title = f"{config.before} x {config.behind} weights, {config.steps} steps, {config.samples} samples, one thread"
     return {
         "faster than STDPLearner by": medians[PEER] / medians[CARRIED],
         "largest difference to STDPLearner": off,
         "limit (GFLOP/s)": limit / 1e9,
         title: rows,
-        "pairing protocol: change of the weight": pairing_table(),
+        "pairing protocol: change of the weight": pairing_table(protocols),
     }
 
 
-def pairing_table() -> dict[str, dict[str, Figure]]:
-    """Rows by frequency and lag: what was measured, and what the published fits of the triplet rule give."""
+def fits() -> dict[str, dict[float, list[float]]]:
+    """What the published fits of the triplet rule to visual cortex give, by name, lag and in order of frequencies."""
     from pipeline.config.plasticity import RuleConfig
-    from pipeline.plasticity.pairing import FREQUENCIES, LAGS, MEASURED, misfit, pairing
+    from pipeline.plasticity.pairing import protocol
     from pipeline.plasticity.rule import new_rule
     from pipeline.plasticity.rules.triplet import FITS
 
     base = RuleConfig(rule="triplet", learning_rate=1.0, reduction="sum")
-    fits = {
-        name: new_rule(base.model_copy(update={"triplet": fit}))
-        for name, fit in FITS.items()
-        if name.startswith("visual")
-    }
+    chosen = {name: fit for name, fit in FITS.items() if name.startswith("visual")}
+    return {name: protocol(new_rule(base.model_copy(update={"triplet": fit}))) for name, fit in chosen.items()}
+
+
+def pairing_table(found: Mapping[str, Mapping[float, Sequence[float]]]) -> dict[str, dict[str, Figure]]:
+    """Rows by lag and frequency: what was measured, and the `fits`."""
+    from pipeline.plasticity.pairing import FREQUENCIES, LAGS, MEASURED, misfit
+
     rows: dict[str, dict[str, Figure]] = {
         f"{lag:+.0f} ms, {frequency:g} Hz": {
-            "measured": mean,
-            "its standard error": error,
-            **{name: pairing(rule, frequency, lag) for name, rule in fits.items()},
+            "measured": MEASURED[lag][at][0],
+            "its standard error": MEASURED[lag][at][1],
+            **{name: changes[lag][at] for name, changes in found.items()},
         }
         for lag in LAGS
-        for frequency, (mean, error) in zip(FREQUENCIES, MEASURED[lag], strict=True)
+        for at, frequency in enumerate(FREQUENCIES)
     }
-    rows["mean squared distance, in errors"] = {name: misfit(rule) for name, rule in fits.items()}
+    rows["mean squared distance, in errors"] = {name: misfit(changes) for name, changes in found.items()}
     return rows
+
+
+def pairing_plot(found: Mapping[str, Mapping[float, Sequence[float]]]) -> Plot:
+    """Change of a weight by the frequency of pairs: what was measured with its errors, and the `fits` as lines."""
+    from pipeline.plasticity.pairing import FREQUENCIES, LAGS, MEASURED
+    from pipeline.report.plots import BLUE, ORANGE, new_axes
+
+    figure, axes = new_axes("Sixty pairs: change of the weight by their frequency", height=3.6)
+    for lag, colour in zip(LAGS, (BLUE, ORANGE), strict=True):
+        means, errors = zip(*MEASURED[lag], strict=True)
+        axes.errorbar(FREQUENCIES, means, errors, fmt="o", color=colour, capsize=3, label=f"{lag:+.0f} ms, measured")
+        for (name, changes), style in zip(found.items(), ("-", "--"), strict=True):
+            axes.plot(FREQUENCIES, changes[lag], style, color=colour, label=f"{lag:+.0f} ms, {name}")
+    axes.axhline(0, color="black", linewidth=0.6)
+    axes.set(xlabel="pairs a second", ylabel="change, share of the weight")
+    axes.legend(fontsize=7)
+    return figure
 
 
 def _layer(config: PlasticityBenchConfig) -> tuple[Tensor, Tensor, Tensor]:

@@ -148,20 +148,23 @@ class UnsupervisedConfig(Section):
     spikes: float = Field(
         6.0, gt=0, description="length of the vector of an image's spike probabilities, however much ink it has"
     )
-    tau_membrane: float = Field(20.0, gt=0, description="ms: decay of the potentials")
+    tau_membrane: float = Field(5.0, gt=0, description="ms: decay of the potentials")
     threshold: float = Field(10.0, gt=0, description="potential at which a neuron fires, before it adapts")
     adaptation: float = Field(
-        3.0, ge=0, description="thresholds a unit of firing share above the even one; falls to 0 over the pass"
+        1.5, ge=0, description="thresholds a unit of firing share above the even one; falls to 0 over the pass"
     )
-    learning_rate: float = Field(0.3, gt=0, description="of the first batch; weights of a neuron have length 1")
+    learning_rate: float = Field(0.1, gt=0, description="of the first batch; weights of a neuron have length 1")
     learning_rate_end: float = Field(0.001, gt=0, description="of the last batch, reached geometrically")
-    rule: RuleConfig = Field(
-        RuleConfig(
-            rule="pair",
-            learning_rate=1.0,
-            reduction="sum",
-            pair=PairConfig(tau_plus=3.0, a_plus=1.0, a_minus=0.0),
-        ),
-        description="of the synapses; the learning rates above scale its changes",
+    step_ms: float = Field(1.0, gt=0, description="ms: length of a time step")
+    tau_plus: float = Field(1.0, gt=0, description="ms: decay of what a pixel's spike leaves, for potentiation")
+    a_minus: float = Field(
+        0.0, ge=0, description="depression of a pair, where potentiation is 1; weights compete by their length anyway"
     )
+    tau_minus: float = Field(20.0, gt=0, description="ms: decay of what a neuron's spike leaves, for depression")
     labelled_images: int = Field(10_000, ge=1, description="training images whose labels say what neurons stand for")
+
+    @property
+    def rule(self) -> RuleConfig:
+        """The rule of the synapses, whose changes the learning rates scale."""
+        pairs = PairConfig(tau_plus=self.tau_plus, tau_minus=self.tau_minus, a_plus=1.0, a_minus=self.a_minus)
+        return RuleConfig(rule="pair", learning_rate=1.0, reduction="sum", step_ms=self.step_ms, pair=pairs)

@@ -6,6 +6,8 @@ Pfister & Gerstner (2006) fitted them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import torch
 
 from pipeline.plasticity.rule import Rule
@@ -41,11 +43,16 @@ def pairing(rule: Rule, frequency: float, lag: float) -> float:
     return float(change)
 
 
-def misfit(rule: Rule) -> float:
-    """Mean squared distance from what was measured, in standard errors: Pfister & Gerstner's E."""
+def protocol(rule: Rule) -> dict[float, list[float]]:
+    """The changes at all `FREQUENCIES`, by lag; see `pairing`."""
+    return {lag: [pairing(rule, frequency, lag) for frequency in FREQUENCIES] for lag in LAGS}
+
+
+def misfit(changes: Mapping[float, Sequence[float]]) -> float:
+    """Mean squared distance of a `protocol` from what was measured, in standard errors: Pfister & Gerstner's E."""
     distances = [
-        ((pairing(rule, frequency, lag) - mean) / error) ** 2
+        ((change - mean) / error) ** 2
         for lag in LAGS
-        for frequency, (mean, error) in zip(FREQUENCIES, MEASURED[lag], strict=True)
+        for change, (mean, error) in zip(changes[lag], MEASURED[lag], strict=True)
     ]
     return sum(distances) / len(distances)

@@ -69,7 +69,7 @@ def compete(pre: Tensor, layer: CompetingLayer, config: UnsupervisedConfig) -> T
     """
     steps, samples, _ = pre.shape
     current = (pre.flatten(0, 1) @ layer.weights.T).view(steps, samples, -1)
-    left = math.exp(-config.rule.step_ms / config.tau_membrane)
+    left = math.exp(-config.step_ms / config.tau_membrane)
     potential, post = torch.zeros_like(current[0]), torch.zeros_like(current)
     sample = torch.arange(samples)
     for step in range(steps):
