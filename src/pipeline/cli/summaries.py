@@ -103,7 +103,29 @@ def _columns_next(console: Console, run: RunFolder, report: RunReport) -> None:
     """Nothing to ask: the tests were the examination."""
 
 
+def _plasticity_about(config: FlowConfig) -> str:
+    from pipeline.config import PlasticityConfig
+
+    assert isinstance(config, PlasticityConfig)
+    return f"{config.stream.tasks} tasks of {config.stream.dataset}, {config.model.replay_buffer_size} images kept"
+
+
+def _plasticity_tables(console: Console, report: RunReport) -> None:
+    from pipeline.plasticity.report.schema import PlasticityReport
+    from pipeline.plasticity.report.tables import ablations_table, accuracy_table, baselines_table
+    from pipeline.report.terminal import rich_table
+
+    assert isinstance(report, PlasticityReport)
+    promoted = "promoted to champion" if report.promoted else "not promoted"
+    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
+    console.print(rich_table(accuracy_table(report), told))
+    for table in (baselines_table(report), ablations_table(report)):
+        if table.rows:
+            console.print(rich_table(table))
+
+
 _VIEWS = {
     "consolidation": FlowView(_consolidation_about, _consolidation_tables, _consolidation_next),
     "columns": FlowView(_columns_about, _columns_tables, _columns_next),
+    "plasticity": FlowView(_plasticity_about, _plasticity_tables, _columns_next),
 }

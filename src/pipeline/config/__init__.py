@@ -9,6 +9,7 @@ from pipeline.config.continual import ContinualConfig, LearnerConfig, MethodConf
 from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
 from pipeline.config.hashing import canonical_json, config_dict, config_hash
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
+from pipeline.config.liquid import PlasticityConfig
 from pipeline.config.loading import (
     config_root,
     deployments,
@@ -49,6 +50,7 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "Name",
+    "PlasticityConfig",
     "ReplayConfig",
     "ReplayMix",
     "ReplayWeights",

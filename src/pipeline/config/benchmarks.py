@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig
+from pipeline.config.plasticity import UnsupervisedConfig
 from pipeline.config.section import FilePath, Section
 
 
@@ -94,3 +97,26 @@ class GateBenchConfig(Section):
     store: StoreConfig = Field(StoreConfig(), description="sparse code of the store")
     encoder: EncoderConfig = Field(EncoderConfig(), description="of the store's keys")
     model: ModelConfig = Field(ModelConfig(), description="whose surprise counts")
+
+
+class PlasticityBenchConfig(Section):
+    """One update of a layer's weights by its spikes."""
+
+    seed: int = Field(1337, ge=0, description="of spikes and weights")
+    before: int = Field(784, ge=1, description="neurons before the synapses; 784 as pixels of a digit")
+    behind: int = Field(200, ge=1, description="neurons behind them")
+    steps: int = Field(8, ge=1, description="time steps")
+    samples: int = Field(64, ge=1, description="samples of a batch")
+    rate: float = Field(0.1, gt=0, le=1, description="spikes a step on both sides; no way is faster for fewer")
+    rounds: int = Field(3, ge=1, description="turns; ours take ten updates in each, the peer takes one")
+
+
+class UnsupervisedBenchConfig(Section):
+    """Images learned by STDP alone."""
+
+    seeds: tuple[int, ...] = Field((1, 2, 3, 4, 5), min_length=1, description="of weights, order and spikes")
+    dataset: Literal["mnist", "fashion-mnist"] = Field("mnist", description="which images")
+    judged_by: Literal["test", "validation"] = Field("test", description="validation is what settings are chosen by")
+    validation_images: int = Field(10_000, ge=1, description="last training images, which are never learned from")
+    images: int | None = Field(None, ge=1, description="training images that are seen; null is all the others")
+    layer: UnsupervisedConfig = Field(UnsupervisedConfig(), description="network, rule and rates")

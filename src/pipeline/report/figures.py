@@ -12,7 +12,7 @@ from pipeline.report.schema import Report, Written
 
 NOT_MEASURED = "–"
 
-AT_MOST = {"consolidation": guards.AT_MOST, "columns": ("sleep_drop", "wake_drop")}
+AT_MOST = {"consolidation": guards.AT_MOST, "columns": ("sleep_drop", "wake_drop"), "plasticity": ("forgetting",)}
 """By flow, the guards whose figure must not be above the threshold; all others must not be below it."""
 
 

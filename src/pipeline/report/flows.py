@@ -28,6 +28,7 @@ class FlowReport:
 def flow_reports() -> dict[str, FlowReport]:
     """Every flow's report."""
     from pipeline.columns.report.schema import ColumnsReport
+    from pipeline.plasticity.report.schema import PlasticityReport
     from pipeline.report.schema import Report
 
     return {
@@ -36,6 +37,19 @@ def flow_reports() -> dict[str, FlowReport]:
             ColumnsReport,
             ("accuracy.before_sleep", "accuracy.after_sleep", "control_gains", "backward_transfer", "spike_rate"),
             by_task=("accuracy.*", "controls.*", "mask_entropy.*"),
+        ),
+        "plasticity": FlowReport(
+            PlasticityReport,
+            (
+                "average_accuracy",
+                "forgetting",
+                "backward_transfer",
+                "baselines.*.average_accuracy",
+                "baselines.*.gain",
+                "ablations.*.gain",
+                "spike_rate",
+            ),
+            by_task=("accuracy.*",),
         ),
     }
 

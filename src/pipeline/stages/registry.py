@@ -73,7 +73,11 @@ class FlowStages:
         raise ConfigError(f"unknown stage {name!r}; a night has: {', '.join(self.names)}")
 
 
-PACKAGES = {"consolidation": "pipeline.stages", "columns": "pipeline.columns.stages"}
+PACKAGES = {
+    "consolidation": "pipeline.stages",
+    "columns": "pipeline.columns.stages",
+    "plasticity": "pipeline.plasticity.stages",
+}
 """Where the stages of each flow lie: one module per stage with a function ``run``, and ``order`` with ``STAGES``."""
 
 

@@ -1,0 +1,85 @@
+"""One day and one night of the liquid spiking network.
+
+wake_train ─▶ persist_store ─▶ replay_sample ─▶ sleep_distil ─▶ evaluate ─▶ promote ─▶ report
+
+engram run plasticity/split-mnist                               in this process, without a server
+prefect deployment run plasticity/split-mnist --watch           through the worker of pool `cpu`, after `make up`
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from pydantic import Field
+
+from pipeline.config import RUN_ID, PlasticityConfig, deployments, override_pattern
+from pipeline.plasticity.stages.order import STAGES
+from pipeline.progress import Quiet, Terminal
+from pipeline.stages.night import Night, begin
+from tasks.evaluate import evaluate
+from tasks.persist_store import persist_store
+from tasks.placement import Call, Result, StageReached, inline, judged, only_stage, through_prefect
+from tasks.promote import promote
+from tasks.replay_sample import replay_sample
+from tasks.report import report
+from tasks.sleep_distil import sleep_distil
+from tasks.wake_train import wake_train
+
+# Prefect's server checks these before it creates a run.
+Deployment = Annotated[str, Field(json_schema_extra={"enum": deployments("plasticity")})]
+Override = Annotated[str, Field(json_schema_extra={"pattern": override_pattern(PlasticityConfig)})]
+StageName = Annotated[str, Field(json_schema_extra={"enum": [spec.name for spec in STAGES]})]
+RunId = Annotated[str, Field(json_schema_extra={"pattern": RUN_ID})]
+
+
+def day_and_night(call: Call) -> Result:
+    """Every stage in order; the arguments of each task are what it reads."""
+    woken = call(wake_train)
+    stored = call(persist_store, woken)
+    replayed = call(replay_sample, stored)
+    slept = call(sleep_distil, woken, stored, replayed)
+    measured = call(evaluate, woken, slept)
+    verdict = call(promote, woken, stored, replayed, slept, measured)
+    return call(report, woken, stored, replayed, slept, measured, verdict)
+
+
+def run_inline(night: Night, shown: Terminal | Quiet, only: str | None = None) -> Result | None:
+    """Everything in this process, as plain functions; what ``engram run`` does.
+
+    Args:
+        night: The run.
+        shown: Where progress is shown.
+        only: The one stage to run; the result is None then.
+    """
+    try:
+        return day_and_night(only_stage(inline(night.run, shown), night.run, only))
+    except StageReached as reached:
+        night.stop_after(str(reached))
+        return None
+
+
+@flow(name="plasticity", persist_result=False)
+def plasticity(
+    deployment: Deployment = "split-mnist",
+    overrides: list[Override] | None = None,
+    run_id: RunId | None = None,
+    from_stage: StageName | None = None,
+    only: StageName | None = None,
+) -> dict[str, Any]:
+    """One day and one night as a Prefect flow; the network is small, so every stage runs where the flow runs.
+
+    Args:
+        deployment: Which file of configs/plasticity/ to use.
+        overrides: Settings such as ``model.replay_buffer_size=200``.
+        run_id: A new run's name, or an unfinished run to take up; null resumes or chooses.
+        from_stage: Run this stage and all later ones again.
+        only: Run this stage alone; earlier ones have to be finished.
+    """
+    with begin(f"plasticity/{deployment}", overrides or [], run_id=run_id, start=from_stage, only=only) as night:
+        try:
+            day_and_night(only_stage(through_prefect(str(night.run.path)), night.run, only))
+        except StageReached as reached:
+            return night.stop_after(str(reached))
+        outcome: dict[str, Any] = judged(night.outcome())
+        return outcome

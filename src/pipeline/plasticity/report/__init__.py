@@ -1,0 +1,1 @@
+"""The report of a liquid spiking network: schema, tables, plots, files."""

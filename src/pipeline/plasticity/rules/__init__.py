@@ -1,0 +1,1 @@
+"""Plasticity rules by ``rule``, one module each; `pipeline.plasticity.rule` makes them."""
