@@ -48,14 +48,14 @@ def _permuted_stream(config: StreamConfig, seed: int, load: Load, judged_by: str
     generator = np.random.default_rng(seed)
     train = load(config.dataset, "train")
     first = len(train.labels) - config.validation_images
-    learned, labels = torch.from_numpy(train.images[:first]), torch.from_numpy(train.labels[:first].astype(np.int64))
+    learned, labels = torch.tensor(train.images[:first]), torch.from_numpy(train.labels[:first].astype(np.int64))
     if judged_by == "validation":
         judged = Labelled(
-            torch.from_numpy(train.images[first:]), torch.from_numpy(train.labels[first:].astype(np.int64))
+            torch.tensor(train.images[first:]), torch.from_numpy(train.labels[first:].astype(np.int64))
         )
     else:
         test = load(config.dataset, "test")
-        judged = Labelled(torch.from_numpy(test.images), torch.from_numpy(test.labels.astype(np.int64)))
+        judged = Labelled(torch.tensor(test.images), torch.from_numpy(test.labels.astype(np.int64)))
     trained, asked = [], []
     for number in range(config.tasks):
         pixels = torch.from_numpy(generator.permutation(learned.shape[1])) if number else torch.arange(learned.shape[1])
