@@ -21,7 +21,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def config_dict(config: BaseModel, sections: Sequence[str] | None = None) -> dict[str, Any]:
-    """The JSON form of what decides a result: not ``root``, ``placement``, ``sharding``, ``tracking.uri``: these place it.
+    """The JSON form of what decides a result: not ``root``, ``placement``, ``sharding``, ``tracking.uri``.
 
     Args:
         config: A flow's configuration, or one section of it.
