@@ -114,7 +114,7 @@ def test_one_batch_and_draws_stay_in_this_process(lm: LanguageModel, tmp_path: P
 def test_a_study_is_shared(lm: LanguageModel, tmp_path: Path) -> None:
     text = "Mona Hale opened a bakery in Elmstead on 4 March 1998. It sold rye bread to 120 people a day."
     told, executor = [Fact("d1", text, subject="Mona Hale", relation="document")], Here()
-    config, settings = StudyConfig(batch_size=2, tokens=8), ModelConfig()
+    config, settings = StudyConfig(batch_size=1, tokens=8), ModelConfig()
 
     def studied(model: LanguageModel) -> tuple[Studied, str]:
         """What came of it, and everything that was generated for it."""
