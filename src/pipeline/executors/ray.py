@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import socket
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -50,23 +53,39 @@ class Ray:
             self._folder = None
 
     def _start(self) -> None:
+        if self._address is not None:
+            _check_reachable(self._address)
         quiet = {"log_to_driver": False, "configure_logging": False, "namespace": "engram"}
+        ending = signal.getsignal(signal.SIGTERM)
         try:
             if self._address is not None:
                 self._ray.init(address=self._address, **quiet)
-                return
-            self._folder = tempfile.mkdtemp(prefix="engram-ray-")
-            self._ray.init(
-                num_cpus=self._count,
-                include_dashboard=False,
-                object_store_memory=OBJECT_BYTES,
-                _temp_dir=self._folder,
-                **quiet,
-            )
+            else:
+                self._folder = tempfile.mkdtemp(prefix="engram-ray-")
+                self._ray.init(
+                    num_cpus=self._count,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_BYTES,
+                    _temp_dir=self._folder,
+                    **quiet,
+                )
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, ending)  # Ray puts its own in the place of Prefect's
         except (OSError, RuntimeError, ValueError, self._ray.exceptions.RayError) as error:
             self.close()
             where = f"at {self._address}" if self._address else "on this host"
             raise ServiceError(f"Ray does not answer or start {where}: {_first_line(error)}") from None
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes before it says that nobody is there."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        raise ConfigError(f"sharding.address={address!r}: expected HOST:PORT of a Ray cluster, for example head:6379")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except OSError as error:
+        raise ServiceError(f"no Ray cluster answers at {address} (sharding.address): {error}") from None
 
 
 def _imported() -> Any:
