@@ -49,6 +49,20 @@ def test_the_death_of_a_process_is_one_error() -> None:
         executor.close()
 
 
+def sleeping(path: str, digest: str, number: int) -> dict[str, Any]:
+    if number:
+        time.sleep(600)
+    return {"pid": os.getpid()}
+
+
+def test_what_is_under_way_is_given_up() -> None:
+    executor = Processes(2, None)
+    started = time.monotonic()
+    first = next(executor.run(sleeping, [("", "", 0), ("", "", 1)]))
+    executor.close()
+    assert time.monotonic() - started < 300 and not psutil.pid_exists(first["pid"])
+
+
 def test_no_process_outlives_a_caller_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import os, signal\n"

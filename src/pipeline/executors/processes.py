@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
@@ -26,14 +26,15 @@ class Processes:
             )
         self._count = count
         self._pool: ProcessPoolExecutor | None = None
+        self._waiting: list[Future[dict[str, Any]]] = []
 
     def run(self, function: Function, calls: Sequence[Call]) -> Iterator[dict[str, Any]]:
         """As `Executor.run`."""
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self._count, mp_context=get_context("spawn"), initializer=_begin)
-        waiting = [self._pool.submit(function, *call) for call in calls]
+        self._waiting = [self._pool.submit(function, *call) for call in calls]
         try:
-            for done in as_completed(waiting):
+            for done in as_completed(self._waiting):
                 yield done.result()
         except BrokenProcessPool:
             raise ServiceError(
@@ -45,11 +46,10 @@ class Processes:
         """End the pool; what is under way is given up."""
         if self._pool is None:
             return
-        running = list((self._pool._processes or {}).values())
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for process in running:
-            process.terminate()
-            process.join()
+        if not all(call.done() for call in self._waiting):
+            for process in (self._pool._processes or {}).values():  # the pool itself would wait for them
+                process.terminate()
+        self._pool.shutdown(cancel_futures=True)
         self._pool = None
 
 
