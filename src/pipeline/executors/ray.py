@@ -90,7 +90,7 @@ def _check_reachable(address: str) -> None:
 
 def _imported() -> Any:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    os.environ["RAY_AUTH_MODE"] = "token"
     try:
         import ray
     except ImportError as error:
