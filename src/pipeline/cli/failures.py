@@ -58,7 +58,8 @@ class Guarded(TyperGroup):
         except OSError as error:
             if error.errno not in _BAD_PLACE:
                 raise typer.Exit(_unexpected(error)) from None
-            where = f": {error.filename}" if error.filename else ""
+            place = error.filename2 or error.filename  # of a copy, what is written
+            where = f": {place}" if place else ""
             say(f"{error.strerror or error}{where}")
             raise typer.Exit(BAD_INPUT) from None
         except Exception as error:
