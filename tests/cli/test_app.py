@@ -139,8 +139,9 @@ def test_wrong_usage_is_status_2(arguments: tuple[str, ...]) -> None:
     assert result.exit_code == 2 and "Usage" in result.output
 
 
-def test_a_full_disk_is_status_2(scripted_night: ScriptedNight) -> None:
-    scripted_night.fail_in("lora_train", OSError(errno.ENOSPC, "No space left on device", "steps.parquet"))
+@pytest.mark.parametrize("copied", [(), ("template.db", None)])  # of a copy, what is written is told
+def test_a_full_disk_is_status_2(copied: tuple[str, ...], scripted_night: ScriptedNight) -> None:
+    scripted_night.fail_in("lora_train", OSError(errno.ENOSPC, "No space left on device", *copied, "steps.parquet"))
     result = engram("run", "consolidation/episodic", *SETTINGS)
     assert_refused(result, "No space left on device", "steps.parquet")
 

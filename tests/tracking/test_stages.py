@@ -107,14 +107,22 @@ def test_a_night_that_was_killed_does_not_stay_running(config: ConsolidationConf
     client = open_client(tracking_uri(config.tracking, config.root))
     killed, alive = night_folder(config, "killed"), night_folder(config, "alive")
     nights = {folder: open_tracker(config, folder).run_id for folder in (killed, alive)}
-    elsewhere = open_tracker(config, config.root / "runs" / "on-another-machine").run_id
+    gone = open_tracker(config, config.root / "runs" / "consolidation" / "nightly" / "no-folder").run_id
     lock = FileLock(alive / ".lock")
     assert lock.acquire()
     teach(config, night_folder(config, "next"))
     lock.release()
     assert client.get_run(nights[killed]).info.status == "KILLED"
     assert client.get_run(nights[alive]).info.status == "RUNNING"
-    assert client.get_run(elsewhere).info.status == "RUNNING"
+    assert client.get_run(gone).info.status == "KILLED"
+
+
+def test_a_shared_server_knows_nights_of_other_machines(config: ConsolidationConfig) -> None:
+    uri = tracking_uri(config.tracking, config.root)
+    shared = config.model_copy(update={"tracking": TrackingConfig(uri=uri)})
+    elsewhere = open_tracker(shared, config.root / "runs" / "on-another-machine").run_id
+    teach(shared, night_folder(config, "another"))
+    assert open_client(uri).get_run(elsewhere).info.status == "RUNNING"
 
 
 def test_only_the_first_stage_insists_on_mlflow(tmp_path: Path) -> None:

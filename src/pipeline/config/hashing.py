@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from pipeline.errors import ConfigError
 
-_PLACE_ONLY: dict[str, Any] = {"root": True, "placement": True, "tracking": {"uri"}}
+_PLACE_ONLY: dict[str, Any] = {"root": True, "placement": True, "sharding": True, "tracking": {"uri"}}
 
 
 def canonical_json(value: Any) -> bytes:
@@ -21,7 +21,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def config_dict(config: BaseModel, sections: Sequence[str] | None = None) -> dict[str, Any]:
-    """The JSON form of what decides a result: never ``root``, ``placement`` or ``tracking.uri``, which only place it.
+    """The JSON form of what decides a result: not ``root``, ``placement``, ``sharding``, ``tracking.uri``.
 
     Args:
         config: A flow's configuration, or one section of it.

@@ -19,6 +19,7 @@ from pipeline.config.examination import EvaluationConfig, GuardsConfig, Tracking
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, NightsConfig, ReplayConfig, StoreConfig, SuiteConfig
 from pipeline.config.section import FilePath, Name, Section
+from pipeline.config.sharding import ShardingConfig
 from pipeline.config.study import StudyConfig
 
 
@@ -86,6 +87,7 @@ class ConsolidationConfig(FlowConfig):
     store: StoreConfig = Field(StoreConfig(), description="the episodic store")
     replay: ReplayConfig = Field(ReplayConfig(), description="which experiences sleep replays")
     study: StudyConfig = Field(StudyConfig(), description="what is written about texts without questions")
+    sharding: ShardingConfig = Field(ShardingConfig(), description="over how many processes answers are spread")
     distil: DistilConfig = Field(DistilConfig(), description="what sleep trains on")
     lora: LoraConfig = Field(LoraConfig(), description="the adapter and its optimiser")
     evaluation: EvaluationConfig = Field(EvaluationConfig(), description="how arms are asked and scored")

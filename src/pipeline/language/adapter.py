@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,8 @@ def load_adapter(lm: LanguageModel, folder: Path) -> LanguageModel:
     merged.requires_grad_(False)
     merged.eval()
     merged.to(lm.device)
-    return LanguageModel(merged, lm.tokenizer, lm.name, lm.digest, lm.device, torch.float32, lm.folder)
+    shards = lm.shards if lm.dtype == torch.float32 else None  # others would load the base in the type told here
+    return replace(lm, model=merged, dtype=torch.float32, adapter=folder, shards=shards)
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:

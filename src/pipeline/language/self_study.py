@@ -76,7 +76,7 @@ def study(
         return Studied(tuple(facts), {"passages": 0}, "")
     writer = lm
     if config.generator != "self" and (config.questions or config.rewrites or config.implications):
-        writer = load_model(model.model_copy(update={"name": config.generator}))
+        writer = replace(load_model(model.model_copy(update={"name": config.generator})), shards=lm.shards)
     limits = (config.tokens, config.batch_size, phase)
     written, asked = written_questions(writer, passages, config.questions, config.agreement, *limits)
     rewrites, reworded = written_statements(writer, passages, REWRITE, config.rewrites, config.support, *limits)

@@ -14,7 +14,10 @@ from pipeline.config.sweeps import as_overrides
 from pipeline.errors import ConfigError
 from pipeline.report.compare import flatten
 
-NO_SETTINGS = ("flow", "deployment", "root", "session", "placement", "tracking.uri", "tracking.enabled")
+NO_SETTINGS = (
+    *("flow", "deployment", "root", "session", "placement", "tracking.uri", "tracking.enabled"),
+    *("sharding.shards", "sharding.executor", "sharding.address"),
+)
 """Where and by whom a run was done: nothing that anybody has to repeat."""
 
 

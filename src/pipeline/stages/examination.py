@@ -87,26 +87,28 @@ def examine(
     from pipeline.language.adapter import load_adapter
     from pipeline.language.forgetting import likelihoods
     from pipeline.language.models import load_for_evaluation
+    from pipeline.language.sharding import opened_shards, shared
 
-    progress.phase("loading the model")
-    base = load_for_evaluation(config.model)
-    post = load_adapter(base, inputs["lora_train"].path / "adapter")
-    models = {"base": base, "post": post} | ({"untouched": base} if forgotten else {})
-    models |= {name: load_adapter(base, folder) for name, folder in adapters.items() if folder is not None}
-    for control in Plan(tuple(asks)).models:
-        if control not in models:
-            models[control] = load_adapter(
-                base, _control(folder, control, config, inputs, suite, episodes, base, progress)
-            )
-    answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
-    return Examined(
-        answers,
-        notes,
-        _drift(base, post, models.get("previous"), config, progress),
-        _preferences(base, post, suite, progress),
-        likelihoods(base, post, forgotten, load_rehearsal().slots, config.seed) if forgotten else {},
-        _recognition(base, post, asks, config, progress),
-    )
+    with opened_shards(config.sharding, folder) as shards:
+        progress.phase("loading the model")
+        base = shared(load_for_evaluation(config.model), shards)
+        post = load_adapter(base, inputs["lora_train"].path / "adapter")
+        models = {"base": base, "post": post} | ({"untouched": base} if forgotten else {})
+        models |= {name: load_adapter(base, folder) for name, folder in adapters.items() if folder is not None}
+        for control in Plan(tuple(asks)).models:
+            if control not in models:
+                models[control] = load_adapter(
+                    base, _control(folder, control, config, inputs, suite, episodes, base, progress)
+                )
+        answers, notes = _answers(models, asks, load_sanity(), facts, config, progress)
+        return Examined(
+            answers,
+            notes,
+            _drift(base, post, models.get("previous"), config, progress),
+            _preferences(base, post, suite, progress),
+            likelihoods(base, post, forgotten, load_rehearsal().slots, config.seed) if forgotten else {},
+            _recognition(base, post, asks, config, progress),
+        )
 
 
 def _answers(

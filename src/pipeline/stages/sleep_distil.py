@@ -49,6 +49,7 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         from pipeline.language.models import load_model
         from pipeline.language.rows import rows_table
         from pipeline.language.self_study import study
+        from pipeline.language.sharding import opened_shards, shared
         from pipeline.language.study import count_rewrites
         from pipeline.language.targets import Rehearsal, build_targets, count_kinds, teacher_share
 
@@ -63,24 +64,25 @@ def run(run: RunFolder, config: ConsolidationConfig, inputs: dict[str, StageResu
         retriever = StoreRetriever(stores, encoder)
         progress.phase("loading the model")
         lm = load_model(config.model)
-        studied = study(lm, facts, config.study, config.model, config.seed, phase_of(progress))
-        facts = list(studied.facts)
-        rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer
-        night = int(inputs["replay_sample"].metrics["night"])
-        known = known_facts(replay)
-        rows, encoded = build_targets(
-            lm,
-            facts,
-            donors,
-            rehearsal,
-            retriever,
-            config.distil,
-            first_layer,
-            config.seed,
-            phase_of(progress),
-            known,
-            night,
-        )
+        with opened_shards(config.sharding, stage.folder) as shards:
+            studied = study(shared(lm, shards), facts, config.study, config.model, config.seed, phase_of(progress))
+            facts = list(studied.facts)
+            rehearsal, first_layer = Rehearsal(load_rehearsal(), load_sanity()), config.lora.first_layer
+            night = int(inputs["replay_sample"].metrics["night"])
+            known = known_facts(replay)
+            rows, encoded = build_targets(
+                shared(lm, shards),
+                facts,
+                donors,
+                rehearsal,
+                retriever,
+                config.distil,
+                first_layer,
+                config.seed,
+                phase_of(progress),
+                known,
+                night,
+            )
         stage.write_table("targets", rows_table(rows), TARGETS_SCHEMA)
         write_study(stage, studied.questions)
         save_lower(lm, encoded, stage.folder / FILE)

@@ -131,7 +131,7 @@ def _begin(
     if not earlier:
         night.log_params(config_dict(config))
         with quietly(night.uri):
-            _end_abandoned(night.client, night, config.root)
+            _end_abandoned(night.client, night, config.root, own=config.tracking.uri is None)
     with quietly(night.uri):
         known = night.stage_run(name)
         if known is None:
@@ -150,14 +150,22 @@ def _begin(
     return _Stage(night, known, run_id, load)
 
 
-def _end_abandoned(client: MlflowClient, night: MlflowTracker, root: Path) -> None:
-    """Mark nights as killed that say "running" while no process owns their folder; what is elsewhere is left alone."""
+def _end_abandoned(client: MlflowClient, night: MlflowTracker, root: Path, own: bool) -> None:
+    """Mark nights as killed that say "running" while no process owns their folder; what is elsewhere is left alone.
+
+    In a root's ``own`` database nothing is elsewhere: a night without a folder ended before its first stage, and could
+    not say so, for instance on a full disk.
+    """
     running = client.search_runs(
         [night.experiment_id], filter_string=f"attributes.status = 'RUNNING' and tags.`{KIND_TAG}` = 'night'"
     )
     for other in running:
         folder = root / "runs" / other.data.tags.get(RUN_TAG, "-")
-        if other.info.run_id == night.run_id or not folder.is_dir():
+        if other.info.run_id == night.run_id:
+            continue
+        if not folder.is_dir():
+            if own:
+                _end(client, night.experiment_id, other.info.run_id)
             continue
         lock = FileLock(folder / ".lock")
         if lock.acquire():

@@ -40,6 +40,8 @@ def faults(settings: Sequence[str]) -> Figures:
         BenchmarkFailed: Something that has to hold does not.
     """
     config = load_section(FaultsBenchConfig, config_root() / "benchmarks" / "faults.yaml", settings)
+    if config.folder is not None:
+        config.folder.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="engram-faults-", dir=config.folder))
     found: dict[str, Findings] = {}
     target = default_root() / "benchmarks" / "faults" / "faults.json"
