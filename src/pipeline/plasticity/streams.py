@@ -50,9 +50,7 @@ def _permuted_stream(config: StreamConfig, seed: int, load: Load, judged_by: str
     first = len(train.labels) - config.validation_images
     learned, labels = torch.tensor(train.images[:first]), torch.from_numpy(train.labels[:first].astype(np.int64))
     if judged_by == "validation":
-        judged = Labelled(
-            torch.tensor(train.images[first:]), torch.from_numpy(train.labels[first:].astype(np.int64))
-        )
+        judged = Labelled(torch.tensor(train.images[first:]), torch.from_numpy(train.labels[first:].astype(np.int64)))
     else:
         test = load(config.dataset, "test")
         judged = Labelled(torch.tensor(test.images), torch.from_numpy(test.labels.astype(np.int64)))
