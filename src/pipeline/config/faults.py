@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipeline.config.section import FilePath, Section
 
@@ -40,3 +40,13 @@ class FaultsBenchConfig(Section):
     keep: bool = Field(False, description="keep the folders of nights that went well")
     prefect_port: int = Field(4260, ge=1, le=65535, description="loopback port of the server that workers use")
     mlflow_port: int = Field(5060, ge=1, le=65535, description="loopback port of its dashboard")
+
+    @model_validator(mode="after")
+    def _workers_run_engram_itself(self) -> Self:
+        others = [victim for victim in self.victims if victim != "inline"]
+        if "kill" in self.kinds and others and self.program != type(self).model_fields["program"].default:
+            raise ValueError(
+                f"victims {', '.join(others)}: workers run engram itself and not program={self.program}; "
+                'leave program out, or set victims=["inline"]'
+            )
+        return self

@@ -10,6 +10,7 @@ import pytest
 from pipeline.artifacts import read_json
 from pipeline.bench import benchmark
 from pipeline.bench.registry import BenchmarkFailed
+from pipeline.errors import ConfigError
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -44,3 +45,8 @@ def test_a_store_that_counts_wrongly_is_found(
         benchmark("faults")((*SETTINGS, f"folder={tmp_path}", 'kinds=["kill"]', "kills=1"))
     assert failed.value.figures["kill"]
     assert list(tmp_path.glob("engram-faults-*/kill-*"))  # to look at
+
+
+def test_workers_do_not_run_another_program() -> None:
+    with pytest.raises(ConfigError, match="workers run engram itself"):
+        benchmark("faults")((*SETTINGS, 'victims=["inline","flow"]'))
