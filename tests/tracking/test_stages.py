@@ -144,3 +144,12 @@ def test_fine_figures_go_to_the_run_of_evaluate(config: ConsolidationConfig) -> 
     client = open_client(tracking_uri(config.tracking, config.root))
     assert client.get_run(night.run_id).data.metrics == {"arms.post_off.em": 0.5, "takeover": 0.0, "seed": 7}
     assert client.get_run(tracked.run_id).data.metrics["arms.post_off.by_form.a/test-1.em"] == 1.0
+
+
+def test_a_night_that_was_killed_after_its_last_stage_ends(config: ConsolidationConfig) -> None:
+    folder = night_folder(config, "night-6")
+    night = open_tracker(config, folder)
+    with tracked_stage(config, folder, "report", {"teach": TAUGHT}, {}) as tracked:
+        tracked.done(StageResult(**{**vars(STORED), "stage": "report", "cached": True}))
+    client = open_client(tracking_uri(config.tracking, config.root))
+    assert client.get_run(night.run_id).info.status == "FINISHED"

@@ -100,6 +100,8 @@ class _Stage:
             stage.log_metrics({**cost, result.stage: result.metrics})
             stage.set_tags({"engram.worker": result.worker, DIGEST_TAG: result.digest})
         stage.finish("FINISHED")
+        if result.stage == "report" and result.cached:  # a kill came between the last stage and the end of its run
+            self.night.finish("FINISHED")
 
     def fail(self, error: BaseException, first: bool) -> None:
         """Say how the stage and its night ended; the message stays in the log, for it may hold a user's text.
