@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from pipeline.artifacts import RunFolder, Stage, StageResult, code_version, digest_file, read_json
 from pipeline.config import FlowConfig, config_dict
+from pipeline.evaluation.guards import Verdict, all_passed
+from pipeline.progress import Progress
 from pipeline.report.base import Identity
-from pipeline.tracking import Tracker
+from pipeline.tracking import Tracker, open_tracker
 from pipeline.tracking.tracker import NOTE_TAG
 
 
@@ -52,6 +54,36 @@ def register_night(
     version = tracker.register_adapter(trained, name, slow, lineage | verdict)
     tracker.set_tags({} if version is None else {"engram.version": f"{name} {version}"})
     return version, tracker.promote(name, version) if passed else False
+
+
+def promote_network(
+    stage: Stage,
+    run: RunFolder,
+    config: FlowConfig,
+    inputs: Mapping[str, StageResult],
+    judged: list[Verdict],
+    progress: Progress,
+) -> None:
+    """What stage ``promote`` of a flow with a network of its own does once the guards are judged.
+
+    Args:
+        stage: Takes ``verdict.json`` and the metrics.
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: All earlier stages; ``sleep_distil`` holds the network.
+        judged: Every guard; ``champion`` moves only if all of them passed.
+        progress: Reports parts of the work.
+
+    Raises:
+        ServiceError: The registry cannot be reached.
+    """
+    passed = all_passed(judged)
+    progress.phase("registering the network")
+    tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"
+    version, promoted = register_night(tracker, config, run, inputs, name, inputs["sleep_distil"].path, passed)
+    verdict = {"passed": passed, "promoted": promoted, "guards": judged}
+    stage.write_json("verdict.json", verdict)
+    stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
 
 
 def lineage_of(run: RunFolder, config: FlowConfig, inputs: Mapping[str, StageResult]) -> dict[str, str]:

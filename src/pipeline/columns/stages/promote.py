@@ -8,11 +8,9 @@ from __future__ import annotations
 from pipeline.artifacts import RunFolder, StageResult, read_json
 from pipeline.columns.guards import verdicts
 from pipeline.config import ColumnsConfig
-from pipeline.evaluation.guards import all_passed
 from pipeline.progress import Progress
-from pipeline.stages.registration import register_night
+from pipeline.stages.registration import promote_network
 from pipeline.stages.registry import opened
-from pipeline.tracking import open_tracker
 
 
 def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -32,11 +30,5 @@ def run(run: RunFolder, config: ColumnsConfig, inputs: dict[str, StageResult], p
             return stage.result
         progress.phase("judging the guards")
         judged = verdicts(read_json(inputs["evaluate"].path / "metrics.json")["guard_figures"], config.guards)
-        passed = all_passed(judged)
-        progress.phase("registering the network")
-        tracker, name = open_tracker(config, run.path), f"engram-columns-{config.deployment}"
-        version, promoted = register_night(tracker, config, run, inputs, name, inputs["sleep_distil"].path, passed)
-        verdict = {"passed": passed, "promoted": promoted, "guards": judged}
-        stage.write_json("verdict.json", verdict)
-        stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
+        promote_network(stage, run, config, inputs, judged, progress)
     return stage.result

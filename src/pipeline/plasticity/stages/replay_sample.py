@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from pipeline.artifacts import RunFolder, StageResult
-from pipeline.config import ReplayConfig
 from pipeline.config.liquid import PlasticityConfig
 from pipeline.plasticity.stages.persist_store import BUFFER_SCHEMA
 from pipeline.progress import Progress
-from pipeline.replay.sample import REPLAY_SCHEMA, sample
-from pipeline.stages.memory import reference_of
+from pipeline.stages.buffers import draw_buffer
 from pipeline.stages.registry import opened
 
 
@@ -25,10 +23,5 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
         if stage.hit:
             return stage.result
         progress.phase("drawing images")
-        reference = reference_of(inputs["persist_store"])
-        buffer = reference.store(run).generation(reference.generation).table("buffer", BUFFER_SCHEMA)
-        settings = ReplayConfig(policy="uniform", max_items=max(1, buffer.num_rows), cycles=1)
-        table, metrics = sample({"episodic": buffer}, settings, config.seed, night=0)
-        stage.write_table("replay", table, REPLAY_SCHEMA)
-        stage.metrics = metrics
+        draw_buffer(stage, run, inputs["persist_store"], BUFFER_SCHEMA, config.seed)
     return stage.result
