@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from multiprocessing import get_context
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,20 +94,23 @@ def test_who_keeps_the_lock_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     note_recall(tmp_path, "default", {"a": 1})
 
 
-def ask_often(root: Path, times: int) -> None:
-    for number in range(times):
-        note_recall(root, "default", {f"e{number % 3}": 1})
+ASK_OFTEN = """
+import sys
+from pathlib import Path
+from pipeline.stages.recalls import note_recall
+for number in range(30):
+    note_recall(Path(sys.argv[1]), "default", {f"e{number % 3}": 1})
+"""
 
 
 def test_processes_that_ask_while_the_log_is_sealed_lose_nothing(tmp_path: Path) -> None:
-    workers = [get_context("fork").Process(target=ask_often, args=(tmp_path, 30)) for _ in range(3)]
-    for worker in workers:
-        worker.start()
-    while any(worker.is_alive() for worker in workers):
+    # Processes of their own: a fork of this one would take over whatever threads and exit hooks earlier tests left.
+    command = [sys.executable, "-c", ASK_OFTEN, str(tmp_path)]
+    workers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    while any(worker.poll() is None for worker in workers):
         seal_recalls(tmp_path, "default")
     for worker in workers:
-        worker.join()
-        assert worker.exitcode == 0
+        assert (worker.wait(), worker.communicate()[1]) == (0, "")
     found = seal_recalls(tmp_path, "default")
     assert sum(log.questions for log in found) == 90
     assert {name: sum(log.usage.get(name, 0) for log in found) for name in ("e0", "e1", "e2")} == {
