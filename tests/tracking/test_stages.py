@@ -99,7 +99,9 @@ def test_bad_input_before_anything_was_finished_leaves_no_run(config: Consolidat
     client = open_client(tracking_uri(config.tracking, config.root))
     with pytest.raises(DataError), tracked_stage(config, folder, "teach", {}, SETTINGS) as tracked:
         raise DataError("line 3")
-    assert client.get_run(tracked.night_id).info.lifecycle_stage == "deleted"
+    for run_id in (tracked.night_id, tracked.run_id):
+        info = client.get_run(run_id).info
+        assert (info.lifecycle_stage, info.status) == ("deleted", "FAILED")
     assert teach(config, folder).night_id != tracked.night_id
 
 

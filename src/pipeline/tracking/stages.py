@@ -113,6 +113,7 @@ class _Stage:
         if first and isinstance(error, EngramError):
             with quietly(night.uri):
                 for run_id in (self.run_id, night.run_id):
+                    client.set_terminated(run_id, "FAILED", int(time.time() * 1000))  # a deleted run keeps its status
                     client.delete_run(run_id)
             return
         status: Status = "FAILED" if isinstance(error, Exception) else "KILLED"
