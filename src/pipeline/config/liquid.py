@@ -179,8 +179,10 @@ class PlasticityConfig(FlowConfig):
     @model_validator(mode="after")
     def _learner_and_sections_fit_together(self) -> Self:
         unread = "unsupervised" if self.learner == "liquid" else "model"
-        if getattr(self, unread) != type(self).model_fields[unread].default:
-            raise ValueError(f"learner={self.learner} reads no section {unread}: leave {unread} out")
+        usual = type(self).model_fields[unread].default
+        changed = [f"{unread}.{key}" for key, value in getattr(self, unread) if value != getattr(usual, key)]
+        if changed:
+            raise ValueError(f"learner={self.learner} reads no section {unread}: leave out {', '.join(changed)}")
         if self.learner == "competitive" and self.stream.scenario != "joint":
             raise ValueError(
                 f"learner=competitive learns in one pass over all classes, not scenario={self.stream.scenario}: "

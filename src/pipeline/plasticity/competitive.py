@@ -72,7 +72,8 @@ class CompetitiveLearner:
         """Let the labels of a task's first images say what each neuron stands for."""
         named = slice(0, self.config.labelled_images)
         responses = respond(self.layer, task.images[named], self.config, self.generator)
-        self.shares = assign(responses, task.labels[named], self.outputs)
+        # the order in memory decides the last bits of every product: as of a learner from its file
+        self.shares = assign(responses, task.labels[named], self.outputs).contiguous()
         self.tasks += 1
 
     def sleep_steps(self) -> int:
@@ -87,7 +88,7 @@ class CompetitiveLearner:
         tensors = {
             "weights": self.layer.weights,
             "thresholds": self.layer.thresholds,
-            "shares": self.shares.contiguous(),
+            "shares": self.shares,
             "generator": self.generator.get_state(),
         }
         known = {"tasks": self.tasks, "steps": self.steps}
