@@ -36,7 +36,7 @@ def cards(report: PlasticityReport) -> list[tuple[str, str, str]]:
     if report.baselines:
         best = max(report.baselines, key=lambda name: report.baselines[name].average_accuracy)
         shown.append((f"Gain over {best}", f"{_gain(report.baselines[best])} points", variant(best).about))
-    shown.append(("Spike rate", number(report.spike_rate), "spikes a neuron and step"))
+    shown.append(("Spike rate", f"{report.spike_rate:.2g}", "spikes a neuron and step"))
     if report.active_neurons is not None:
         shown.append(("Active neurons", number(report.active_neurons), "fire at any of 1,000 test images"))
     return shown
@@ -106,7 +106,7 @@ def other_table(report: PlasticityReport) -> Table:
             if report.forward_transfer is None
             else [("forward_transfer", f"{points(report.forward_transfer)} points")]
         ),
-        ("spike_rate", number(report.spike_rate)),
+        ("spike_rate", f"{report.spike_rate:.2g}"),
         ("steps", number(report.steps)),
         ("buffer.rows", number(report.buffer.rows)),
         ("buffer.bytes", number(report.buffer.bytes)),
