@@ -1,8 +1,9 @@
-"""One day and one night of the liquid spiking network.
+"""One day and one night of a spiking network: liquid and by gradients and local rules, or by STDP alone.
 
 wake_train ─▶ persist_store ─▶ replay_sample ─▶ sleep_distil ─▶ evaluate ─▶ promote ─▶ report
 
 engram run plasticity/split-mnist                               in this process, without a server
+engram run plasticity/stdp-only                                 no gradient: neurons compete, and nobody sleeps
 prefect deployment run plasticity/split-mnist --watch           through the worker of pool `cpu`, after `make up`
 """
 

@@ -44,9 +44,9 @@ def changed(**settings: object) -> LiquidModelConfig:
 
 
 def test_the_system_keeps_what_naive_training_forgets(stream: Stream) -> None:
-    _, kept = live(MODEL, SLEEP, stream, seed=1)
-    naive, _ = settings_of("naive", PlasticityConfig(model=MODEL, sleep=SLEEP), 240)
-    _, lost = live(naive, SLEEP.model_copy(update={"epochs": 0}), stream, seed=1)
+    kept = live(PlasticLearner(MODEL, SLEEP, 6, seed=1), stream)
+    naive, awake = settings_of("naive", PlasticityConfig(model=MODEL, sleep=SLEEP), 240)
+    lost = live(PlasticLearner(naive, awake, 6, seed=1), stream)
     assert np.mean(kept[-1]) > 0.9 and lost[-1][0] < 0.5 and lost[-1][2] > 0.9
 
 

@@ -52,6 +52,44 @@ def test_every_neuron_takes_part_and_keeps_its_length() -> None:
     assert float(respond(alone, images, CONFIG, drawn(3)).sum(0).min()) < 0.25 * float(fired.mean())
 
 
+def test_a_short_pass_brings_as_many_neurons_to_fire_as_a_long_one() -> None:
+    config = CONFIG.model_copy(update={"neurons": 40, "adaptation": 0.4})
+    for count in (300, 3000):
+        images, _ = bars(count, seed=1)
+        layer = learn(images, config, drawn(0))
+        assert int((respond(layer, images[:300], config, drawn(3)).sum(0) > 0).sum()) > 36
+
+
+def test_neurons_that_do_not_compete_fire_side_by_side_and_become_alike() -> None:
+    images, _ = bars(600, seed=1)
+    alone = CONFIG.model_copy(update={"competition": False})
+    pre = encode(images[:20].float(), 8, CONFIG, drawn(2))
+    layer = newborn(100, CONFIG, drawn(0))
+    assert float(compete(pre, layer, CONFIG).sum(2).max()) == 1 < float(compete(pre, layer, alone).sum(2).max())
+
+    def likeness(config: UnsupervisedConfig) -> float:
+        weights = learn(images, config, drawn(0)).weights
+        return float((weights @ weights.T).min())
+
+    assert likeness(alone) > 0.9 > likeness(CONFIG)
+
+
+def test_a_potential_that_fired_begins_again_alone_without_competition() -> None:
+    config = CONFIG.model_copy(update={"threshold": 1.0, "tau_membrane": 1e9, "competition": False})
+    layer = CompetingLayer(torch.tensor([[0.6, 0.0], [1.0, 0.0]]), torch.zeros(2))
+    assert compete(torch.tensor([[[1.0, 0.0]]] * 3), layer, config)[:, 0].tolist() == [[0, 1], [1, 1], [0, 1]]
+
+
+def test_batches_tell_how_far_weights_moved_and_learning_goes_on_from_a_layer() -> None:
+    images, _ = bars(600, seed=1)
+    told: list[float] = []
+    layer = newborn(100, CONFIG, drawn(9))
+    learned = learn(images, CONFIG, drawn(0), told.append, layer)
+    assert len(told) == 60 and max(told[-5:]) < 0.2 * max(told[:5])
+    still = CONFIG.model_copy(update={"learning_rate": 1e-9, "learning_rate_end": 1e-9})
+    torch.testing.assert_close(learn(images, still, drawn(0), layer=learned).weights, learned.weights)
+
+
 def test_one_neuron_fires_at_a_time_and_all_begin_again() -> None:
     weights = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8]])
     config = CONFIG.model_copy(update={"threshold": 1.5, "tau_membrane": 1e9})

@@ -2,7 +2,8 @@
 
 Labels of some training images say afterwards which classes each neuron's spikes stand for. What the same network
 answers before it has learned stands beside, and so do two other ways to read the same spikes: the class of whose
-neurons fired most (Diehl & Cook 2015), and the shares of all spikes, each spike alike.
+neurons fired most (Diehl & Cook 2015), and the shares of all spikes, each spike alike. ``engram run
+plasticity/stdp-only`` is the same neurons as a deployment, with rivals and guards, one seed a run.
 
 engram bench unsupervised                                              # five seeds: three minutes on one core
 engram bench unsupervised --set judged_by=validation --set seeds='[1]' # to choose settings

@@ -107,7 +107,10 @@ def _plasticity_about(config: FlowConfig) -> str:
     from pipeline.config import PlasticityConfig
 
     assert isinstance(config, PlasticityConfig)
-    return f"{config.stream.tasks} tasks of {config.stream.dataset}, {config.model.replay_buffer_size} images kept"
+    if config.learner == "competitive":
+        return f"{config.stream.dataset} in one pass, {config.unsupervised.neurons} neurons, STDP alone, no sleep"
+    tasks = f"{config.stream.tasks} task" + ("s" if config.stream.tasks > 1 else "")
+    return f"{tasks} of {config.stream.dataset}, {config.model.replay_buffer_size} images kept"
 
 
 def _plasticity_tables(console: Console, report: RunReport) -> None:

@@ -1,4 +1,4 @@
-"""Settings of the flow ``plasticity``: a liquid spiking network that learns tasks one after another.
+"""Settings of the flow ``plasticity``: a spiking network that learns tasks one after another, or all in one by STDP.
 
 Keys of ``model`` are those of the document's ModelConfig, under its names.
 """
@@ -9,23 +9,25 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.config.plasticity import UnsupervisedConfig
 from pipeline.config.schema import FlowConfig, register_flow
 from pipeline.config.section import Name, Section
 
 Rule = Literal["classical", "triplet", "homeostatic", "bcm", "reward"]
 Sampling = Literal["uniform", "importance", "balanced"]
+LearnerName = Literal["liquid", "competitive"]
 
 
 class StreamConfig(Section):
     """Which images are learned in which order; the task is never told, neither by day nor when it is asked."""
 
     dataset: Literal["mnist", "fashion-mnist"] = Field("mnist", description="the images")
-    scenario: Literal["class", "domain", "permuted"] = Field(
+    scenario: Literal["class", "domain", "permuted", "joint"] = Field(
         "class",
         description="class: which of ten classes, two new ones a task; domain: which class of the task's two; "
-        "permuted: which of ten digits, pixels in another order in every task",
+        "permuted: which of ten digits, pixels in another order in every task; joint: all ten classes in one task",
     )
-    tasks: int = Field(5, ge=2, le=50, description="tasks; the two split scenarios have five")
+    tasks: int = Field(5, ge=1, le=50, description="tasks; the two split scenarios have five, joint has one")
     train_images: int | None = Field(None, ge=1, description="images a task is learned from, at most; null is all")
     validation_images: int = Field(
         10_000, ge=1, description="last images of the training set: never learned from, guards are judged by them"
@@ -37,8 +39,14 @@ class StreamConfig(Section):
         return 2 if self.scenario == "domain" else 10
 
     @model_validator(mode="after")
-    def _five_pairs(self) -> Self:
-        if self.scenario != "permuted" and self.tasks != 5:
+    def _tasks_fit_the_scenario(self) -> Self:
+        if self.scenario == "joint":
+            if self.tasks != 1:
+                raise ValueError(f"tasks={self.tasks}: the scenario joint is one task; set stream.tasks=1")
+        elif self.scenario == "permuted":
+            if self.tasks < 2:
+                raise ValueError("tasks=1: the scenario permuted needs two or more; one task is scenario=joint")
+        elif self.tasks != 5:
             raise ValueError(f"tasks={self.tasks}: the scenario {self.scenario} has five pairs of classes")
         return self
 
@@ -157,7 +165,34 @@ class PlasticityConfig(FlowConfig):
     flow: Name = Field("plasticity", description="the flow's name, the first half of FLOW/DEPLOYMENT")
     deployment: Name = Field("split-mnist", description="the deployment's name, the second half")
     stream: StreamConfig = Field(StreamConfig(), description="the tasks")
-    model: LiquidModelConfig = Field(LiquidModelConfig(), description="the network and its plasticity")
+    learner: LearnerName = Field(
+        "liquid",
+        description="liquid: the network of section model, by gradients and local rules; competitive: neurons of "
+        "section unsupervised that compete, by STDP alone",
+    )
+    model: LiquidModelConfig = Field(LiquidModelConfig(), description="the liquid network and its plasticity")
+    unsupervised: UnsupervisedConfig = Field(UnsupervisedConfig(), description="neurons that learn by STDP alone")
     sleep: PlasticitySleepConfig = Field(PlasticitySleepConfig(), description="consolidation")
     evaluation: PlasticityEvaluationConfig = Field(PlasticityEvaluationConfig(), description="controls")
     guards: PlasticityGuardsConfig = Field(PlasticityGuardsConfig(), description="what a night must reach")
+
+    @model_validator(mode="after")
+    def _learner_and_sections_fit_together(self) -> Self:
+        unread = "unsupervised" if self.learner == "liquid" else "model"
+        usual = type(self).model_fields[unread].default
+        changed = [f"{unread}.{key}" for key, value in getattr(self, unread) if value != getattr(usual, key)]
+        if changed:
+            raise ValueError(f"learner={self.learner} reads no section {unread}: leave out {', '.join(changed)}")
+        if self.learner == "competitive" and self.stream.scenario != "joint":
+            raise ValueError(
+                f"learner=competitive learns in one pass over all classes, not scenario={self.stream.scenario}: "
+                "set stream.scenario=joint and stream.tasks=1"
+            )
+        if self.learner == "competitive" and self.sleep != PlasticitySleepConfig(epochs=0):
+            raise ValueError(
+                "learner=competitive keeps no image and has no sleep: set sleep.epochs=0, leave the rest of sleep out"
+            )
+        guards = type(self.guards).model_fields["forgetting_max"].default
+        if self.stream.tasks == 1 and self.guards.forgetting_max != guards:
+            raise ValueError("guards.forgetting_max: a single task is not forgotten for another one; leave it out")
+        return self

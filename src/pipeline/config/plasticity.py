@@ -151,8 +151,12 @@ class UnsupervisedConfig(Section):
     tau_membrane: float = Field(5.0, gt=0, description="ms: decay of the potentials")
     threshold: float = Field(10.0, gt=0, description="potential at which a neuron fires, before it adapts")
     adaptation: float = Field(
-        1.5, ge=0, description="thresholds a unit of firing share above the even one; falls to 0 over the pass"
+        3.75,
+        ge=0,
+        description="thresholds that a neuron would gain over the pass at twice the even share of spikes; what a batch "
+        "adds falls to 0 over the pass; 0: all thresholds stay as they are",
     )
+    competition: bool = Field(True, description="a neuron that fires silences the others; false: each for itself")
     learning_rate: float = Field(0.1, gt=0, description="of the first batch; weights of a neuron have length 1")
     learning_rate_end: float = Field(0.001, gt=0, description="of the last batch, reached geometrically")
     step_ms: float = Field(1.0, gt=0, description="ms: length of a time step")

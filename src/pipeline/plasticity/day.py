@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config.liquid import LiquidModelConfig, PlasticitySleepConfig
 from pipeline.continual.stream import Labelled, Stream
-from pipeline.plasticity.learner import PlasticLearner
+from pipeline.plasticity.protocol import Learner
 
 
 def moments_of(tasks: int) -> list[str]:
@@ -18,36 +17,27 @@ def moments_of(tasks: int) -> list[str]:
     return [f"after_{number + 1}" for number in range(tasks)] + ["after_sleep"]
 
 
-def right(learner: PlasticLearner, judged: Labelled) -> Tensor:
+def right(learner: Learner, judged: Labelled) -> Tensor:
     """Which images are answered rightly, bool (N,)."""
     return learner.logits(judged.images).argmax(-1) == judged.labels
 
 
-def accuracies(learner: PlasticLearner, stream: Stream) -> list[float]:
+def accuracies(learner: Learner, stream: Stream) -> list[float]:
     """Share of right answers by task, also of those to come."""
     return [float(right(learner, judged).float().mean()) for judged in stream.judged]
 
 
-def live(
-    model: LiquidModelConfig,
-    sleep: PlasticitySleepConfig,
-    stream: Stream,
-    seed: int,
-    on_task: Callable[[], None] | None = None,
-) -> tuple[PlasticLearner, list[list[float]]]:
-    """The whole day and night of a variant, in memory.
+def live(learner: Learner, stream: Stream, on_task: Callable[[], None] | None = None) -> list[list[float]]:
+    """The whole day and night of a learner, in memory.
 
     Args:
-        model: Its network.
-        sleep: Its consolidation.
+        learner: Has seen nothing.
         stream: What is learned, and what it is judged by.
-        seed: Of everything.
         on_task: Told when a task is over.
 
     Returns:
-        The learner, and its accuracies after every task, the last row after the night's sleep.
+        Its accuracies after every task, the last row after the night's sleep.
     """
-    learner = PlasticLearner(model, sleep, stream.outputs, seed)
     after = []
     for task in stream.train:
         learner.wake(task)
@@ -55,7 +45,7 @@ def live(
         after.append(accuracies(learner, stream))
         if on_task:
             on_task()
-    return learner, after
+    return after
 
 
 def mean_images(stream: Stream) -> int:

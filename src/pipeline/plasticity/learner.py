@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -28,11 +30,10 @@ from pipeline.continual.buffer import randomly_shifted
 from pipeline.continual.stream import Labelled
 from pipeline.plasticity.buffer import TaskBuffer
 from pipeline.plasticity.importance import Consolidation, PathIntegral, fisher
+from pipeline.plasticity.kept import buffer_table, importance_table
 from pipeline.plasticity.local import LocalPlasticity
 from pipeline.plasticity.network import LiquidSpikingNetwork
-
-OnStep = Callable[[float], None]
-"""Told the loss (nats) of every step."""
+from pipeline.plasticity.protocol import OnStep
 
 HELD_OUT = 128  # images of a task that judge the controller and are not learned from, a tenth of the task at most
 JUDGED = 64  # replayed images beside them
@@ -48,6 +49,9 @@ class PlasticLearner:
         outputs: How many answers there are.
         seed: Of weights, buffer, replay and controller.
     """
+
+    step_figure = "loss"  # nats
+    notes: tuple[str, ...] = ()
 
     def __init__(self, model: LiquidModelConfig, sleep: PlasticitySleepConfig, outputs: int, seed: int) -> None:
         self.model, self.settings = model, sleep
@@ -223,6 +227,33 @@ class PlasticLearner:
             known = json.loads(file.metadata()["learner"])
         self.generator.bit_generator.state = known["generator"]
         self.tasks, self.steps = known["tasks"], known["steps"]
+
+    def kept(self) -> dict[str, pa.Table]:
+        """The buffer, and every weight's importance."""
+        return {"buffer": buffer_table(self.buffer), "importance": importance_table(self.consolidation)}
+
+    @torch.no_grad()
+    def activity(self, images: Tensor) -> dict[str, Any]:
+        """Spikes a neuron and step of the blocks' encoders, and the multiples that the controller ended with."""
+        layers = range(self.model.num_layers)
+        spikes = self.network.eval().with_spikes(images.float() / 255, layers)[1]
+        controller = self.local.controller
+        multiples = {} if controller is None else controller.multiples()
+        return {
+            "spike_rate": float(np.mean([float(spikes[layer].after.mean()) for layer in layers])),
+            "plasticity": {
+                name: {str(layer): float(value) for layer, value in zip(self.local.layers, values, strict=True)}
+                for name, values in multiples.items()
+            },
+        }
+
+    def receptive_fields(self) -> None:
+        """No neuron of a block sees pixels itself."""
+
+    def about(self) -> str:
+        """What it is, in a few words."""
+        blocks = f"{self.model.num_layers} block" + ("s" if self.model.num_layers > 1 else "")
+        return f"{blocks} of {self.model.spiking_units} spiking and {self.model.liquid_units} liquid units"
 
 
 def _rows(task: Labelled, rows: slice) -> Labelled:

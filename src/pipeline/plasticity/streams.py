@@ -1,14 +1,17 @@
-"""The tasks of a run: five pairs of classes, or the same ten digits with pixels in another order each time."""
+"""The tasks of a run: five pairs of classes, the same ten with pixels in another order each time, or one of all."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import torch
 
 from pipeline.config.liquid import StreamConfig
 from pipeline.continual.stream import Labelled, Load, Stream, split_stream
+from pipeline.errors import DataError
+from pipeline.images import ImageSet
 
 
 def stream_of(config: StreamConfig, seed: int, load: Load, judged_by: str = "test") -> Stream:
@@ -19,18 +22,31 @@ def stream_of(config: StreamConfig, seed: int, load: Load, judged_by: str = "tes
         seed: Orders tasks, images and pixels.
         load: Reads an image set, see `pipeline.images.load_images`.
         judged_by: ``test``, or ``validation``: the last images of the training set.
+
+    Raises:
+        DataError: No image is left to learn from.
     """
-    if config.scenario != "permuted":
+
+    def checked(name: str, part: Literal["train", "test"]) -> ImageSet:
+        found = load(name, part)
+        if part == "train" and len(found.labels) <= config.validation_images:
+            raise DataError(
+                f"{name} has {len(found.labels)} training images here, of which stream.validation_images="
+                f"{config.validation_images} leave none to learn from; set a smaller number"
+            )
+        return found
+
+    if config.scenario == "permuted" or config.scenario == "joint":
+        found = _whole_stream(config, seed, checked, judged_by)
+    else:
         found = split_stream(
             config.dataset,
             config.scenario,
             seed,
-            load,
+            checked,
             validation_images=config.validation_images,
             judged_by=judged_by,
         )
-    else:
-        found = _permuted_stream(config, seed, load, judged_by)
     return Stream(found.outputs, found.answers, _first(found.train, config.train_images), found.judged)
 
 
@@ -43,8 +59,11 @@ def _first(tasks: Sequence[Labelled], count: int | None) -> tuple[Labelled, ...]
     return tuple(Labelled(task.images[:count], task.labels[:count]) for task in tasks)
 
 
-def _permuted_stream(config: StreamConfig, seed: int, load: Load, judged_by: str) -> Stream:
-    """Permuted MNIST (Goodfellow et al. 2013, arXiv:1312.6211): the first task's pixels stay where they are."""
+def _whole_stream(config: StreamConfig, seed: int, load: Load, judged_by: str) -> Stream:
+    """All ten classes in every task; the first task's pixels stay where they are.
+
+    With more tasks than one this is permuted MNIST (Goodfellow et al. 2013, arXiv:1312.6211).
+    """
     generator = np.random.default_rng(seed)
     train = load(config.dataset, "train")
     first = len(train.labels) - config.validation_images

@@ -7,7 +7,8 @@
 As Diehl & Cook (2015, Front. Comput. Neurosci. 9:99): Poisson spikes of the pixels, LIF neurons, pair STDP, the sum of
 a neuron's weights is kept, thresholds adapt so that all take part. The difference is in matrix form: inhibition is an
 argmax, so that of a sample's neurons the one that is furthest above its threshold fires and all potentials begin
-again; every spike is thereby a vote of its own over fresh evidence.
+again; every spike is thereby a vote of its own over fresh evidence. `pipeline.plasticity.competitive` makes a learner
+of the flow ``plasticity`` of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from pipeline.plasticity.rule import new_rule
 
 ANSWER_BATCH = 500  # images answered at once
 
-Progress = Callable[[int, int], None]
+OnBatch = Callable[[float], None]
+"""Told how far the weights moved: the mean distance over neurons, whose weights have length 1."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,12 @@ def encode(images: Tensor, steps: int, config: UnsupervisedConfig, generator: to
 
 
 def compete(pre: Tensor, layer: CompetingLayer, config: UnsupervisedConfig) -> Tensor:
-    """Spikes of the neurons, at most one a step and sample, shape (T, B, N).
+    """Spikes of the neurons, where they compete at most one a step and sample, shape (T, B, N).
 
     Args:
         pre: Spikes of the pixels, shape (T, B, P).
         layer: Its weights and thresholds.
-        config: Membrane and threshold.
+        config: Membrane, threshold, and whether neurons compete.
     """
     steps, samples, _ = pre.shape
     current = (pre.flatten(0, 1) @ layer.weights.T).view(steps, samples, -1)
@@ -74,6 +76,10 @@ def compete(pre: Tensor, layer: CompetingLayer, config: UnsupervisedConfig) -> T
     sample = torch.arange(samples)
     for step in range(steps):
         potential = potential * left + current[step]
+        if not config.competition:
+            post[step] = (potential - layer.thresholds >= config.threshold).float()
+            potential = potential * (1 - post[step])
+            continue
         above, neuron = (potential - layer.thresholds).max(1)  # (B,)
         fires = above >= config.threshold
         post[step, sample, neuron] = fires.float()
@@ -82,18 +88,27 @@ def compete(pre: Tensor, layer: CompetingLayer, config: UnsupervisedConfig) -> T
 
 
 def learn(
-    images: Tensor, config: UnsupervisedConfig, generator: torch.Generator, progress: Progress | None = None
+    images: Tensor,
+    config: UnsupervisedConfig,
+    generator: torch.Generator,
+    on_batch: OnBatch | None = None,
+    layer: CompetingLayer | None = None,
 ) -> CompetingLayer:
     """See every image once, in random order.
+
+    A batch's share of ``adaptation`` is such that thresholds can move as far over a short pass as over a long one:
+    newborn neurons only ever fire once the thresholds of those that learned first have risen above theirs.
 
     Args:
         images: Grey values from 0, shape (M, P); uint8 or float.
         config: Network, rule and rates.
         generator: Of weights, order and spikes.
-        progress: Called with batches done and all batches.
+        on_batch: Called after every batch.
+        layer: Where to begin; None is a newborn one.
     """
-    layer, rule = newborn(images.shape[1], config, generator), new_rule(config.rule)
+    layer, rule = layer or newborn(images.shape[1], config, generator), new_rule(config.rule)
     order = torch.split(torch.randperm(len(images), generator=generator), config.batch_size)
+    step = config.adaptation * config.threshold * config.neurons / len(order)
     fall = config.learning_rate_end / config.learning_rate
     state: dict[str, Tensor] = {}
     for number, chosen in enumerate(order):
@@ -103,11 +118,10 @@ def learn(
         change, state = rule.change(layer.weights, pre, post, rule.rested(state))
         fired = post.sum((0, 1))  # (N,)
         surplus = fired / fired.sum().clamp_min(1) - 1 / config.neurons
-        adapted = config.adaptation * (1 - done) * config.threshold * surplus
-        weights = (layer.weights + config.learning_rate * fall**done * change).clamp_min(0)
-        layer = CompetingLayer(_unit(weights), layer.thresholds + adapted)
-        if progress is not None:
-            progress(number + 1, len(order))
+        weights = _unit((layer.weights + config.learning_rate * fall**done * change).clamp_min(0))
+        if on_batch is not None:
+            on_batch(float((weights - layer.weights).norm(dim=1).mean()))
+        layer = CompetingLayer(weights, layer.thresholds + step * (1 - done) * surplus)
     return layer
 
 
@@ -133,8 +147,8 @@ def assign(responses: Tensor, labels: Tensor, classes: int) -> Tensor:
     return (caused / caused.sum(0)).T
 
 
-def classify(responses: Tensor, shares: Tensor) -> Tensor:
-    """The class that the spikes make likeliest, shape (M,).
+def evidence(responses: Tensor, shares: Tensor) -> Tensor:
+    """How much the spikes speak for each class, nats, shape (M, C).
 
     Every neuron that fired votes by the logarithm of its shares. Spikes of one neuron are no independent witnesses:
     their root counts.
@@ -143,7 +157,12 @@ def classify(responses: Tensor, shares: Tensor) -> Tensor:
         responses: Of the images, shape (M, N).
         shares: See `assign`.
     """
-    return (responses.sqrt() @ shares.log()).argmax(1)
+    return responses.sqrt() @ shares.log()
+
+
+def classify(responses: Tensor, shares: Tensor) -> Tensor:
+    """The class that the spikes make likeliest, shape (M,); arguments as `evidence`."""
+    return evidence(responses, shares).argmax(1)
 
 
 def _unit(rows: Tensor) -> Tensor:

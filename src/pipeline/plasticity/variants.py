@@ -1,15 +1,21 @@
-"""Rivals in the same network with the same memory, and the system with one part left out, all at as many images seen.
+"""Rivals on the same images, and the system with one part left out, all at as many images seen.
 
-What a variant leaves out of the night it is given by day: sleep's images become replayed images of the day's steps.
+Rivals of the liquid network are the same network with the same memory. What a variant of it leaves out of the night it
+is given by day: sleep's images become replayed images of the day's steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from pipeline.config.liquid import LiquidModelConfig, PlasticityConfig, PlasticitySleepConfig
+from pipeline.config.liquid import LearnerName, LiquidModelConfig, PlasticityConfig, PlasticitySleepConfig
+from pipeline.config.plasticity import UnsupervisedConfig
+from pipeline.plasticity.competitive import CompetitiveLearner
+from pipeline.plasticity.controls import Chance, KMeans, LinearReadout, Untrained
+from pipeline.plasticity.learner import PlasticLearner
+from pipeline.plasticity.protocol import Learner
 
 Settings = tuple[LiquidModelConfig, PlasticitySleepConfig]
 
@@ -18,9 +24,12 @@ _NO_REPLAY: dict[str, Any] = {"use_experience_replay": False}
 _BARE: dict[str, Any] = {**_NO_LOCAL, "consolidation_strength": 0.0, "plasticity_decay": 1.0}
 
 
+Kind = Literal["baseline", "ablation"]
+
+
 @dataclass(frozen=True)
 class Variant:
-    """One comparison.
+    """One comparison with the liquid network.
 
     Attributes:
         about: What it is, in a line.
@@ -30,9 +39,34 @@ class Variant:
     """
 
     about: str
-    kind: Literal["baseline", "ablation"]
+    kind: Kind
     model: Mapping[str, Any]
     sleeps: bool = True
+
+
+class MadeOf(Protocol):
+    """Makes a learner from section ``unsupervised``."""
+
+    def __call__(self, config: UnsupervisedConfig, outputs: int, seed: int) -> Learner:
+        """A learner that has seen nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompetitiveVariant:
+    """One comparison with neurons that compete.
+
+    Attributes:
+        about: What it is, in a line.
+        kind: Another way to learn the same images, or the system without a part.
+        learner: Makes it.
+        unsupervised: Settings of section ``unsupervised`` that differ.
+    """
+
+    about: str
+    kind: Kind
+    learner: MadeOf
+    unsupervised: Mapping[str, Any]
 
 
 VARIANTS: Mapping[str, Variant] = {
@@ -67,10 +101,47 @@ VARIANTS: Mapping[str, Variant] = {
 }
 
 
-def chosen_variants(controls: Literal["none", "default", "full"]) -> list[str]:
+COMPETITIVE: Mapping[str, CompetitiveVariant] = {
+    "chance": CompetitiveVariant("always the commonest class of the labelled images", "baseline", Chance, {}),
+    "untrained": CompetitiveVariant("newborn neurons, named by the same labels", "baseline", Untrained, {}),
+    "linear": CompetitiveVariant(
+        "softmax regression on the pixels by gradients, the same labels", "baseline", LinearReadout, {}
+    ),
+    "kmeans": CompetitiveVariant(
+        "as many centres by mini-batch k-means in one pass, Sculley 2010, the same labels", "baseline", KMeans, {}
+    ),
+    "thresholds": CompetitiveVariant(
+        "thresholds stay as they are", "ablation", CompetitiveLearner, {"adaptation": 0.0}
+    ),
+    "competition": CompetitiveVariant(
+        "no neuron silences another one", "ablation", CompetitiveLearner, {"competition": False}
+    ),
+}
+
+
+def variants_of(learner: LearnerName) -> Mapping[str, Variant | CompetitiveVariant]:
+    """What a kind of learner is compared with, by name."""
+    return VARIANTS if learner == "liquid" else COMPETITIVE
+
+
+def variant(name: str) -> Variant | CompetitiveVariant:
+    """A comparison with either kind of learner."""
+    return VARIANTS[name] if name in VARIANTS else COMPETITIVE[name]
+
+
+def chosen_variants(controls: Literal["none", "default", "full"], learner: LearnerName = "liquid") -> list[str]:
     """Which are run: ``default`` the rivals, ``full`` all."""
     kinds = {"none": (), "default": ("baseline",), "full": ("baseline", "ablation")}[controls]
-    return [name for name, variant in VARIANTS.items() if variant.kind in kinds]
+    return [name for name, told in variants_of(learner).items() if told.kind in kinds]
+
+
+def variant_learner(name: str, config: PlasticityConfig, task_images: int) -> Learner:
+    """What a comparison is made with, before it has seen anything; arguments as `settings_of`."""
+    outputs, seed = config.stream.outputs, config.seed
+    if config.learner == "liquid":
+        return PlasticLearner(*settings_of(name, config, task_images), outputs, seed)
+    told = COMPETITIVE[name]
+    return told.learner(config.unsupervised.model_copy(update=dict(told.unsupervised)), outputs, seed)
 
 
 def settings_of(name: str, config: PlasticityConfig, task_images: int) -> Settings:
@@ -84,12 +155,12 @@ def settings_of(name: str, config: PlasticityConfig, task_images: int) -> Settin
     Raises:
         ConfigError: The parts do not fit together.
     """
-    variant, model, sleep = VARIANTS[name], config.model, config.sleep
-    changed = model.model_dump() | dict(variant.model)
-    if not variant.sleeps and changed["use_experience_replay"] and changed["use_continual_learning"]:
+    told, model, sleep = VARIANTS[name], config.model, config.sleep
+    changed = model.model_dump() | dict(told.model)
+    if not told.sleeps and changed["use_experience_replay"] and changed["use_continual_learning"]:
         steps = model.num_epochs * max(1, task_images // model.batch_size)
         changed["replay_batch_size"] += round(sleep.epochs * model.replay_buffer_size / steps)
-    if not variant.sleeps:
+    if not told.sleeps:
         sleep = sleep.model_copy(update={"epochs": 0})
     if name == "logits":
         sleep = sleep.model_copy(update={"distillation_weight": 0.0})

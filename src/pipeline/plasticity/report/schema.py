@@ -18,7 +18,7 @@ AFTER = "after_sleep"
 
 
 class Baseline(Part):
-    """Another method in the same network with the same memory; ``gain`` is ours minus it, paired over images, 95 %."""
+    """Another method on the same images; ``gain`` is ours minus it, paired over images, 95 %."""
 
     average_accuracy: Share
     forgetting: float
@@ -50,12 +50,13 @@ class PlasticityReport(RunReport):
     schema_version: Literal[1] = 1
     average_accuracy: Share
     forgetting: float
-    backward_transfer: float
-    forward_transfer: float
+    backward_transfer: float | None = None  # of several tasks
+    forward_transfer: float | None = None
     accuracy: dict[str, dict[str, Share]]  # by moment and task
     baselines: dict[str, Baseline]
     ablations: dict[str, Ablation]
-    spike_rate: Share  # spikes a neuron and step of the blocks' encoders
+    spike_rate: Share  # spikes a neuron and step of the blocks' encoders, or of neurons that compete
+    active_neurons: int | None = None  # of those that compete: how many fire at any of 1,000 test images
     plasticity: dict[
         str, dict[str, float]
     ]  # multiples of the rule's constants that the controller ended with, by layer

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from pipeline.columns.report.tables import percent, points
 from pipeline.plasticity.report.schema import AFTER, PlasticityReport
-from pipeline.plasticity.variants import VARIANTS
+from pipeline.plasticity.variants import variant
 from pipeline.report.figures import NOT_MEASURED, Table, memory, number
 
 
@@ -22,18 +22,23 @@ def seen(report: PlasticityReport, moment: str) -> list[str]:
 
 def cards(report: PlasticityReport) -> list[tuple[str, str, str]]:
     """(title, figure, explanation) of what a reader wants to know first."""
-    last = report.accuracy[AFTER]
+    last, accuracy = report.accuracy[AFTER], f"{percent(report.average_accuracy)} %"
     worst = min(last, key=lambda task: last[task])
-    shown = [
-        ("Average accuracy", f"{percent(report.average_accuracy)} %", f"of {len(last)} tasks after the last sleep"),
-        ("Forgetting", f"{percent(report.forgetting)} points", "since each task was known best"),
-        ("Worst task", f"{percent(last[worst])} %", f"task {worst}"),
-        ("Backward transfer", f"{points(report.backward_transfer)} points", "since each task was learned"),
-    ]
+    if len(last) > 1:
+        shown = [
+            ("Average accuracy", accuracy, f"of {len(last)} tasks after the last sleep"),
+            ("Forgetting", f"{percent(report.forgetting)} points", "since each task was known best"),
+            ("Worst task", f"{percent(last[worst])} %", f"task {worst}"),
+            ("Backward transfer", f"{points(report.backward_transfer)} points", "since each task was learned"),
+        ]
+    else:
+        shown = [("Accuracy", accuracy, "of all classes, learned as one task")]
     if report.baselines:
         best = max(report.baselines, key=lambda name: report.baselines[name].average_accuracy)
-        shown.append((f"Gain over {best}", f"{_gain(report.baselines[best])} points", VARIANTS[best].about))
-    shown.append(("Spike rate", number(report.spike_rate), "spikes a neuron and step"))
+        shown.append((f"Gain over {best}", f"{_gain(report.baselines[best])} points", variant(best).about))
+    shown.append(("Spike rate", f"{report.spike_rate:.2g}", "spikes a neuron and step"))
+    if report.active_neurons is not None:
+        shown.append(("Active neurons", number(report.active_neurons), "fire at any of 1,000 test images"))
     return shown
 
 
@@ -51,7 +56,8 @@ def accuracy_table(report: PlasticityReport) -> Table:
     ]
     means = [percent(fmean(found[task] for task in seen(report, m))) for m, found in report.accuracy.items()]
     columns = ("", *(moment_title(moment) for moment in report.accuracy))
-    return Table("Accuracy after each task and the last sleep (%, test images)", columns, (*rows, ("mean", *means)))
+    mean = [("mean", *means)] if len(rows) > 1 else []
+    return Table("Accuracy after each task and the last sleep (%, test images)", columns, (*rows, *mean))
 
 
 def baselines_table(report: PlasticityReport) -> Table:
@@ -61,15 +67,22 @@ def baselines_table(report: PlasticityReport) -> Table:
     for name in ranked:
         told = report.baselines[name]
         figures = (percent(told.average_accuracy), percent(told.forgetting), number(told.steps), _gain(told))
-        rows.append((name, VARIANTS[name].about, *figures))
+        rows.append((name, variant(name).about, *figures))
     columns = ("method", "what it is", "accuracy", "forgetting", "steps", "ours minus it")
-    return Table("The same network and memory by other methods (%, 95 % interval over images)", columns, tuple(rows))
+    title = f"{baselines_title(report)} (%, 95 % interval over images)"
+    return Table(title, columns, tuple(rows))
+
+
+def baselines_title(report: PlasticityReport) -> str:
+    """What rivals have in common with the system."""
+    same = "network and memory" if report.active_neurons is None else "images and labels"
+    return f"The same {same} by other methods"
 
 
 def ablations_table(report: PlasticityReport) -> Table:
     """The system without a part."""
     rows = [
-        (name, VARIANTS[name].about, percent(told.on), percent(told.off), _gain(told), _worth(told.interval))
+        (name, variant(name).about, percent(told.on), percent(told.off), _gain(told), _worth(told.interval))
         for name, told in report.ablations.items()
     ]
     columns = ("part", "what is left out", "with it", "without", "gain (points)", "worth")
@@ -88,8 +101,12 @@ def _worth(interval: tuple[float, float]) -> str:
 def other_table(report: PlasticityReport) -> Table:
     """Everything else that was measured, one figure a row."""
     rows = [
-        ("forward_transfer", f"{points(report.forward_transfer)} points"),
-        ("spike_rate", number(report.spike_rate)),
+        *(
+            []
+            if report.forward_transfer is None
+            else [("forward_transfer", f"{points(report.forward_transfer)} points")]
+        ),
+        ("spike_rate", f"{report.spike_rate:.2g}"),
         ("steps", number(report.steps)),
         ("buffer.rows", number(report.buffer.rows)),
         ("buffer.bytes", number(report.buffer.bytes)),

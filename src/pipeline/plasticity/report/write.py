@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.plasticity.report.plots import PLOTS, draw
+from pipeline.plasticity.report.plots import PLOTS, Learned, draw
 from pipeline.plasticity.report.schema import PlasticityReport
 from pipeline.plasticity.report.tables import ablations_table, accuracy_table, baselines_table, cards, other_table
 from pipeline.report.figures import stages_table
@@ -13,12 +13,15 @@ from pipeline.report.page import render_page
 from pipeline.report.write import write_files
 
 
-def write_plasticity_report(folder: Path, report: PlasticityReport, config_text: str = "") -> list[Path]:
+def write_plasticity_report(
+    folder: Path, report: PlasticityReport, learned: Learned, config_text: str = ""
+) -> list[Path]:
     """Write every form of the report, each file atomically.
 
     Args:
         folder: The run folder.
         report: The figures.
+        learned: What plots show beside them.
         config_text: The configuration that was used, as YAML.
 
     Returns:
@@ -27,7 +30,7 @@ def write_plasticity_report(folder: Path, report: PlasticityReport, config_text:
     Raises:
         ArtifactError: A file cannot be written.
     """
-    plots = draw(report)
+    plots = draw(report, learned)
     found = {
         "accuracy": accuracy_table(report),
         "baselines": baselines_table(report),

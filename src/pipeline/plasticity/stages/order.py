@@ -1,10 +1,10 @@
-"""The stages of a day and a night of the liquid spiking network."""
+"""The stages of a day and a night of a spiking network."""
 
 from __future__ import annotations
 
 from pipeline.stages.registry import StageSpec
 
-_LEARNED = ("seed", "stream", "model", "sleep")
+_LEARNED = ("seed", "stream", "learner", "model", "unsupervised", "sleep")
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec("wake_train", (), _LEARNED),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config.liquid import PlasticityConfig
-from pipeline.plasticity.stages.persist_store import BUFFER_SCHEMA
+from pipeline.plasticity.kept import SCHEMAS
 from pipeline.progress import Progress
 from pipeline.stages.buffers import draw_buffer
 from pipeline.stages.registry import opened
@@ -23,5 +23,5 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
         if stage.hit:
             return stage.result
         progress.phase("drawing images")
-        draw_buffer(stage, run, inputs["persist_store"], BUFFER_SCHEMA, config.seed)
+        draw_buffer(stage, run, inputs["persist_store"], SCHEMAS["buffer"], config.seed)
     return stage.result

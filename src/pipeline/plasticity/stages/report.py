@@ -9,8 +9,12 @@ import pyarrow as pa
 from pipeline.artifacts import RunFolder, StageResult, read_json, read_table
 from pipeline.config import dump_config
 from pipeline.config.liquid import PlasticityConfig
+from pipeline.plasticity.learners import new_learner
+from pipeline.plasticity.report.plots import Learned
 from pipeline.plasticity.report.schema import MEASURED, PlasticityReport
 from pipeline.plasticity.report.write import write_plasticity_report
+from pipeline.plasticity.stages.evaluate import ANSWERS_SCHEMA
+from pipeline.plasticity.stages.sleep_distil import STATE
 from pipeline.plasticity.stages.wake_train import STEPS_SCHEMA
 from pipeline.progress import Progress
 from pipeline.report.base import checked
@@ -36,9 +40,9 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
             return stage.result
         progress.phase("writing the report")
         report = night_report(run, config, inputs)
-        files = write_plasticity_report(run.path, report, dump_config(config).decode())
+        files = write_plasticity_report(run.path, report, _learned(config, inputs), dump_config(config).decode())
         progress.phase("logging to MLflow")
-        tracked = track(open_tracker(config, run.path), run, report.to_json(), _losses(inputs), files)
+        tracked = track(open_tracker(config, run.path), run, report.to_json(), _steps(inputs), files)
         record_files(stage, run, files, report.promoted, tracked)
     return stage.result
 
@@ -47,16 +51,23 @@ def night_report(run: RunFolder, config: PlasticityConfig, inputs: Mapping[str, 
     """Put the report together from what the stages measured."""
     measured = read_json(inputs["evaluate"].path / "metrics.json")
     verdict, stored = inputs["promote"].metrics, inputs["persist_store"].metrics
-    model = config.model
-    blocks = f"{model.num_layers} block" + ("s" if model.num_layers > 1 else "")
-    about = f"{blocks} of {model.spiking_units} spiking and {model.liquid_units} liquid units"
+    learner = new_learner(config)
     fields = {name: measured[name] for name in MEASURED if name in measured}
     fields["buffer"] = {"rows": stored["rows"], "bytes": stored["bytes"], "by_task": stored["by_task"]}
-    fields |= {"guards": verdict["guards"], "promoted": bool(verdict["promoted"]), **cost_of(inputs)}
-    return checked(PlasticityReport, identity_of_run(run, config, about).model_dump() | fields, "report.json")
+    fields |= {"guards": verdict["guards"], "promoted": bool(verdict["promoted"]), "notes": learner.notes}
+    fields |= {**cost_of(inputs)}
+    return checked(PlasticityReport, identity_of_run(run, config, learner.about()).model_dump() | fields, "report.json")
 
 
-def _losses(inputs: Mapping[str, StageResult]) -> dict[str, pa.Table]:
-    """Loss by step of wake and sleep, each counted from 0."""
+def _learned(config: PlasticityConfig, inputs: Mapping[str, StageResult]) -> Learned:
+    """What plots show beside the report."""
+    learner = new_learner(config)
+    learner.load(inputs["sleep_distil"].path / STATE)
+    answers = read_table(inputs["evaluate"].path / "answers.parquet", ANSWERS_SCHEMA)
+    return Learned(answers, learner.receptive_fields())
+
+
+def _steps(inputs: Mapping[str, StageResult]) -> dict[str, pa.Table]:
+    """What every step of wake and sleep told, each counted from 0."""
     stages = {"wake": "wake_train", "sleep": "sleep_distil"}
     return {name: read_table(inputs[stage].path / "steps.parquet", STEPS_SCHEMA) for name, stage in stages.items()}

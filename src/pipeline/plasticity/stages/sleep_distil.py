@@ -1,6 +1,6 @@
 """Stage ``sleep_distil``: the last sleep, on what was drawn from the buffer.
 
-Writes ``after_sleep.safetensors`` and ``steps.parquet`` with the loss of every step.
+Writes ``after_sleep.safetensors`` and ``steps.parquet`` with what every step tells, none if nothing is kept.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import torch
 from pipeline.artifacts import RunFolder, StageResult, read_table
 from pipeline.config.liquid import PlasticityConfig
 from pipeline.plasticity.day import single_thread
-from pipeline.plasticity.stages.wake_train import STEPS_SCHEMA, Losses, newborn, snapshot
+from pipeline.plasticity.learners import new_learner
+from pipeline.plasticity.stages.wake_train import STEPS_SCHEMA, Steps, snapshot
 from pipeline.progress import Progress
 from pipeline.replay.sample import REPLAY_SCHEMA
 from pipeline.stages.registry import opened
@@ -31,16 +32,16 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
         if stage.hit:
             return stage.result
         single_thread()
-        learner = newborn(config)
+        learner = new_learner(config)
         learner.load(snapshot(inputs["wake_train"], config.stream.tasks))
         drawn = read_table(inputs["replay_sample"].path / "replay.parquet", REPLAY_SCHEMA).column("episode_id")
         rows = torch.tensor(sorted(int(name) for name in drawn.to_pylist()), dtype=torch.int64)
         learner.buffer.restore({name: value[rows] for name, value in learner.buffer.state().items()})
         progress.phase("sleep", learner.sleep_steps())
-        losses = Losses("after_sleep", progress)
-        learner.sleep(losses.note)
+        told = Steps("after_sleep", learner, progress)
+        learner.sleep(told.note)
         stage.add(learner.save(stage.folder / STATE))
-        table = losses.table()
+        table = told.table()
         stage.write_table("steps", table, STEPS_SCHEMA)
         stage.metrics = {"steps": table.num_rows, "samples": len(rows)}
     return stage.result

@@ -2,7 +2,7 @@
 
 Writes ``after_<n>.safetensors`` per task: the network as it was when the task had been learned and, but for the last
 one, slept on; with buffer, importance and generators, so that a day that was cut short goes on with the next task. And
-``steps.parquet`` with the loss of every step.
+``steps.parquet`` with the loss of every step, or what else the learner tells.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pipeline.artifacts import RunFolder, StageResult, read_table, write_table
 from pipeline.config.liquid import PlasticityConfig
 from pipeline.images import load_images
 from pipeline.plasticity.day import moments_of, single_thread
-from pipeline.plasticity.learner import PlasticLearner
+from pipeline.plasticity.learners import new_learner
+from pipeline.plasticity.protocol import KeptLearner
 from pipeline.plasticity.streams import stream_of
 from pipeline.progress import Progress
 from pipeline.stages.registry import opened
@@ -41,7 +42,7 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
         single_thread()
         progress.phase("reading images")
         stream = stream_of(config.stream, config.seed, load_images, judged_by="validation")
-        learner = newborn(config)
+        learner = new_learner(config)
         tables: dict[str, pa.Table] = {}
         for number, task in enumerate(stream.train):
             name, last = moments_of(len(stream.train))[number], number + 1 == len(stream.train)
@@ -49,13 +50,13 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
             if path.is_file() and table.is_file():
                 learner.load(path)
             else:
-                losses = Losses(name, progress)
+                told = Steps(name, learner, progress)
                 progress.phase(f"task {number + 1} of {len(stream.train)}", learner.wake_steps(task))
-                learner.wake(task, losses.note)
+                learner.wake(task, told.note)
                 if not last:
                     progress.phase(f"sleep after task {number + 1}", learner.sleep_steps())
-                    learner.sleep(losses.note)
-                write_table(table, losses.table(), STEPS_SCHEMA, run.config_hash)
+                    learner.sleep(told.note)
+                write_table(table, told.table(), STEPS_SCHEMA, run.config_hash)
                 learner.save(path)
             tables[name] = read_table(table, STEPS_SCHEMA)
             stage.add(path)
@@ -69,40 +70,36 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
     return stage.result
 
 
-def newborn(config: PlasticityConfig) -> PlasticLearner:
-    """A learner that has seen nothing."""
-    return PlasticLearner(config.model, config.sleep, config.stream.outputs, config.seed)
-
-
 def snapshot(woken: StageResult, number: int) -> Path:
     """The file with the learner as it was after a task, counted from 1."""
     return woken.path / f"after_{number}.safetensors"
 
 
-class Losses:
-    """The loss of every step of a moment, and the bar that counts them.
+class Steps:
+    """What a learner tells of every step of a moment, and the bar that counts them.
 
     Args:
         moment: Its name.
+        learner: Says what its figure is called.
         progress: Whose phase has as many steps.
     """
 
-    def __init__(self, moment: str, progress: Progress) -> None:
-        self._moment, self._progress = moment, progress
-        self._losses: list[float] = []
+    def __init__(self, moment: str, learner: KeptLearner, progress: Progress) -> None:
+        self._moment, self._figure, self._progress = moment, learner.step_figure, progress
+        self._told: list[float] = []
 
-    def note(self, loss: float) -> None:
+    def note(self, figure: float) -> None:
         """Add a step."""
-        self._losses.append(loss)
+        self._told.append(figure)
         self._progress.advance()
 
     def table(self) -> pa.Table:
-        """Moment, step and loss (nats)."""
-        count = len(self._losses)
+        """Moment, step and the figure."""
+        count = len(self._told)
         return pa.table(
             {
                 "moment": pa.array([self._moment] * count, pa.string()),
                 "step": pa.array(range(count), pa.int64()),
-                "loss": pa.array(self._losses, pa.float64()),
+                self._figure: pa.array(self._told, pa.float64()),
             }
         )
