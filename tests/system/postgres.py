@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a test's own: Debian's programs, an unprivileged user, a password, a free port of 127.0.0.1."""
+"""A PostgreSQL server of a test's own: Debian's programs, an unprivileged user, a password, a free port of loopback."""
 
 from __future__ import annotations
 
