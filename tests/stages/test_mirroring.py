@@ -145,6 +145,17 @@ def test_a_mirror_that_is_away_stops_only_a_machine_that_never_saw_it(
     assert len(remote_runs(remote)) == 3 and len(said) == 2
 
 
+def test_what_is_newer_and_damaged_stops_the_night(night: Nights, away: Path, tmp_path: Path) -> None:
+    night("a")
+    night("b")
+    night("a")
+    (damaged,) = (away / "memory" / "demo" / "episodic").glob("gen-*/episodes.parquet")
+    damaged.write_bytes(b"torn")
+    with pytest.raises(ArtifactError, match=r"gen-000003/episodes\.parquet"):
+        night("b")
+    assert generation(tmp_path / "b") == 2
+
+
 def test_stores_that_went_different_ways_are_refused_before_anything_runs(night: Nights, tmp_path: Path) -> None:
     night("a")
     night("b", "mirror.url=null")

@@ -8,7 +8,7 @@ again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import PurePosixPath
 
@@ -48,32 +48,41 @@ def mirrored(config: FlowConfig, tell: Tell) -> Iterator[None]:
     Raises:
         ConfigError: The URL cannot be used.
         StoreError: This machine's store and the mirror's have gone different ways.
-        ArtifactError: The mirror cannot be read, and this machine has never seen it.
+        ArtifactError: The mirror cannot be read, and this machine has never seen it; or what is newer there is damaged.
     """
     if config.mirror.url is None:
         yield
         return
     remote = Remote.at(config.mirror.url)
-    try:
-        pull_session(config, remote)
-    except ArtifactError as error:
-        stores = local_stores(config.root, session_of(config))
-        if not any(was_mirrored(store, remote) for store in stores):
-            raise
-        tell(f"nothing was pulled from {remote.url}, this night goes on from what is here: {error}")
+    if not config.fresh:  # a fresh one reads nothing of others
+        _pull(config, remote, tell)
     yield
     for problem in push_missing(config, remote):
         tell(problem)
 
 
-def pull_session(config: FlowConfig, remote: Remote) -> None:
-    """Bring what a continuing night reads, as far as it is not here; a fresh one reads nothing of others."""
-    if config.fresh:
-        return
+def _pull(config: FlowConfig, remote: Remote, tell: Tell) -> None:
+    try:
+        behind = kinds_behind(config, remote)
+    except ArtifactError as error:
+        if not any(was_mirrored(store, remote) for store in local_stores(config.root, session_of(config))):
+            raise
+        tell(f"nothing was pulled from {remote.url}, this night goes on from what is here: {error}")
+    else:
+        pull_session(config, remote, behind)
+
+
+def kinds_behind(config: FlowConfig, remote: Remote) -> list[str]:
+    """Kinds of the session's stores of which the mirror holds what this machine has not."""
     session = session_of(config)
-    for _, kind in remote_stores(remote, session):
-        if is_behind(GenerationStore.of(config.root, session, kind), remote):
-            pull_store(session, kind, remote, config.root)
+    kinds = [kind for _, kind in remote_stores(remote, session)]
+    return [kind for kind in kinds if is_behind(GenerationStore.of(config.root, session, kind), remote)]
+
+
+def pull_session(config: FlowConfig, remote: Remote, kinds: Sequence[str]) -> None:
+    """Bring what a continuing night reads, as far as it is not here: stores, the session's nights, the champion."""
+    for kind in kinds:
+        pull_store(session_of(config), kind, remote, config.root)
     missing = [name for name in remote_runs(remote) if not (config.root / name).exists()]
     if not missing:
         return
