@@ -199,16 +199,14 @@ def pull_store(session: str, kind: str, remote: Remote, root: Path) -> Moved:
         if there is None:
             raise ArtifactError(f"{remote.url} holds no {name}")
         number, current = _number(there), store.current(verify=False)
-        if current is not None:
-            if _is(current, there):
-                _note(store, remote, there)
-                return Moved(name, 0)
-            published = _noted(store).get(remote.url) == _mark(current.manifest)
-            if current.number >= number or not published:
-                raise StoreError(
-                    f"{name}: generation {current.number} of this machine is not what {remote.url} holds "
-                    f"(generation {number}); push it, or pull below another artifact root"
-                )
+        if current is not None and _is(current, there):
+            _note(store, remote, there)
+            return Moved(name, 0)
+        if current and (current.number >= number or _noted(store).get(remote.url) != _mark(current.manifest)):
+            raise StoreError(
+                f"{name}: generation {current.number} of this machine is not what {remote.url} holds "
+                f"(generation {number}); push it, or pull below another artifact root"
+            )
         folder = f"gen-{number:06d}"
         if strange := [entry.path for entry in there.files if not entry.path.startswith(f"{folder}/")]:
             raise ArtifactError(f"{name}/{CURRENT} at {remote.url}: names {strange[0]!r}, which is not in {folder}")
