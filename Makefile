@@ -3,8 +3,11 @@ PYTHON ?= python3.11
 LOCK ?= $(if $(shell command -v nvidia-smi 2>/dev/null),requirements-cuda.lock,requirements.lock)
 TORCH := torch==2.13.0
 BIN := .venv/bin
-# Programs of the system that tests/system needs, each with its Debian package.
-SYSTEM_TOOLS := chromium=chromium
+# What tests/system needs of the system: a program, or where one lies, and its Debian package.
+SYSTEM_TOOLS := chromium=chromium ip=iproute2 /usr/lib/postgresql/*/bin/initdb=postgresql
+# The S3 server of tests/system, in a folder of its own: .venv needs other versions of what it brings.
+S3_LIB := .venv/s3-test
+S3_STAMP := $(S3_LIB)/.installed-$(shell cksum < deployments/requirements-s3-test.txt | cut -d' ' -f1)
 PIP := $(BIN)/python -m pip install -qq
 # Changes with whatever setup installs, so that setup does only what is missing.
 STAMP := .venv/.installed-$(shell cat requirements.lock $(LOCK) pyproject.toml 2>/dev/null | cksum | cut -d' ' -f1)
@@ -45,13 +48,19 @@ demo: setup ## one night on the real model: fifty events, memory off, report
 test: setup ## all tests, with coverage of src/pipeline
 	@OMP_NUM_THREADS=1 pytest --ignore=tests/system -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
 
-test-system: setup ## tests in a browser and against real services; installs what they need (as root, by apt)
-	@missing="$$(for tool in $(SYSTEM_TOOLS); do command -v $${tool%%=*} >/dev/null || printf '%s ' $${tool##*=}; done)"; \
+test-system: setup $(S3_STAMP) ## tests in a browser and against real services; installs what they need (as root, by apt)
+	@missing="$$(for tool in $(SYSTEM_TOOLS); do command -v $${tool%=*} >/dev/null || printf '%s ' $${tool##*=}; done)"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing $$missing"; apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		echo "installing $$missing"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	elif [ -n "$$missing" ]; then echo "not root: install these yourself for all tests to run: $$missing"; fi
 	@$(PIP) --no-deps -r requirements-system.txt
-	@OMP_NUM_THREADS=1 pytest tests/system
+	@OMP_NUM_THREADS=1 ENGRAM_S3_TEST_LIB=$(CURDIR)/$(S3_LIB) pytest tests/system
+
+$(S3_STAMP): | setup
+	@rm -rf $(S3_LIB)
+	@$(PIP) --no-warn-conflicts --target $(S3_LIB) -r deployments/requirements-s3-test.txt
+	@touch $@
 
 lint: setup ## ruff and mypy
 	@ruff check .

@@ -35,6 +35,7 @@ from tasks.placement import (
     on_cuda_worker,
     only_stage,
     through_prefect,
+    warn,
 )
 from tasks.promote import promote
 from tasks.replay_sample import replay_sample
@@ -131,7 +132,7 @@ def consolidation(
         only: Run this stage alone; earlier ones have to be finished.
     """
     settings = [*(overrides or []), f"placement={placement}"]
-    with begin(f"consolidation/{deployment}", settings, run_id=run_id, start=from_stage, only=only) as night:
+    with begin(f"consolidation/{deployment}", settings, run_id=run_id, start=from_stage, only=only, tell=warn) as night:
         try:
             for earlier in nights_before(night):
                 _one_through_prefect(earlier, placement, None)

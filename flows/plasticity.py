@@ -20,7 +20,7 @@ from pipeline.progress import Quiet, Terminal
 from pipeline.stages.night import Night, begin
 from tasks.evaluate import evaluate
 from tasks.persist_store import persist_store
-from tasks.placement import Call, Result, StageReached, inline, judged, only_stage, through_prefect
+from tasks.placement import Call, Result, StageReached, inline, judged, only_stage, through_prefect, warn
 from tasks.promote import promote
 from tasks.replay_sample import replay_sample
 from tasks.report import report
@@ -77,7 +77,9 @@ def plasticity(
         from_stage: Run this stage and all later ones again.
         only: Run this stage alone; earlier ones have to be finished.
     """
-    with begin(f"plasticity/{deployment}", overrides or [], run_id=run_id, start=from_stage, only=only) as night:
+    with begin(
+        f"plasticity/{deployment}", overrides or [], run_id=run_id, start=from_stage, only=only, tell=warn
+    ) as night:
         try:
             day_and_night(only_stage(through_prefect(str(night.run.path)), night.run, only))
         except StageReached as reached:

@@ -154,6 +154,13 @@ def occupied() -> Iterator[None]:
         yield
 
 
+def warn(text: str) -> None:
+    """One line in the log of the current flow run."""
+    from prefect.logging import get_run_logger
+
+    get_run_logger().warning(text)
+
+
 def judged(outcome: dict[str, Any]) -> Any:
     """How a flow run ends: ``Completed``, or ``Rejected``, also of type COMPLETED, when a guard failed.
 

@@ -2,8 +2,8 @@
 
     prefect block create secret        # name: engram-mlflow, value: name:password
 
-A block is encrypted in Prefect's database. What it holds goes into this process's environment, where MLflow's client
-looks for it, and nowhere else.
+A block is encrypted in Prefect's database. What it holds goes into this process's environment, where MLflow's client,
+or PostgreSQL's, looks for it, and nowhere else.
 """
 
 from __future__ import annotations
@@ -13,19 +13,21 @@ import os
 from pipeline.errors import ServiceError
 
 BLOCK = "engram-mlflow"
-NAME, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
+SERVER = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+POSTGRES = ("PGUSER", "PGPASSWORD")
 
 
 def load_secrets(tracking_uri: str | None) -> None:
-    """Let MLflow's client know its name and password, if a run's tracking server may want them.
+    """Let the client of a run's tracking store know name and password, if they may be wanted.
 
     Args:
-        tracking_uri: ``tracking.uri``; only a server wants any.
+        tracking_uri: ``tracking.uri``; only a server and PostgreSQL want any.
 
     Raises:
         ServiceError: The block holds something else. The message does not repeat it.
     """
-    if not (tracking_uri or "").startswith(("http://", "https://")) or os.environ.get(PASSWORD):
+    variables = _variables(tracking_uri or "")
+    if variables is None or os.environ.get(variables[1]):
         return
     from prefect.blocks.system import Secret
 
@@ -36,4 +38,11 @@ def load_secrets(tracking_uri: str | None) -> None:
     name, colon, password = str(value).partition(":")
     if not (name and colon and password):
         raise ServiceError(f"Prefect's Secret block {BLOCK}: expected name:password")
-    os.environ[NAME], os.environ[PASSWORD] = name, password
+    os.environ.update(zip(variables, (name, password), strict=True))
+
+
+def _variables(tracking_uri: str) -> tuple[str, str] | None:
+    """Where the client of a tracking store looks for name and password; None for one that wants none."""
+    if tracking_uri.startswith(("http://", "https://")):
+        return SERVER
+    return POSTGRES if tracking_uri.startswith("postgresql") else None

@@ -10,11 +10,21 @@ import pyarrow as pa
 import pytest
 
 from pipeline.artifacts import GenerationStore, RunFolder, open_run, stage
-from pipeline.artifacts.mirror import pull_run, pull_store, push_run, push_store, remote_runs, remote_stores
+from pipeline.artifacts.mirror import (
+    is_behind,
+    pull_run,
+    pull_store,
+    push_run,
+    push_store,
+    remote_runs,
+    remote_stores,
+)
+from pipeline.artifacts.redaction import Redaction
 from pipeline.artifacts.remote import Remote
 from pipeline.artifacts.sealed import sealed_again
 from pipeline.config import load_config
 from pipeline.errors import ArtifactError, ConfigError, StoreError
+from pipeline.sessions.erasing import erase_store
 
 RUN = "runs/consolidation/episodic/first"
 
@@ -147,6 +157,35 @@ def test_a_machine_that_is_behind_overwrites_nothing(remote: Remote, here: Path,
     assert value_of(other) == 10
     pull_store("day-01", "episodic", remote, here)
     assert value_of(store) == 1
+
+
+def test_what_was_never_published_is_not_replaced(remote: Remote, here: Path, there: Path) -> None:
+    store, other = store_of(here), store_of(there)
+    publish(store, 1)
+    push_store(store, remote)
+    pull_store("day-01", "episodic", remote, there)
+    publish(other, 9)  # and is not pushed
+    for value in (2, 3):
+        publish(store, value)
+        push_store(store, remote)
+    assert is_behind(other, remote) and not is_behind(store, remote)
+    with pytest.raises(StoreError, match="generation 2 of this machine is not what"):
+        pull_store("day-01", "episodic", remote, there)
+    assert value_of(other) == 9
+
+
+def test_a_store_of_which_something_was_erased_is_pushed_again(remote: Remote, here: Path, there: Path) -> None:
+    store = store_of(here)
+    store.publish({"episodes": pa.table({"value": [1], "text": ["a lantern"]})}, {})
+    push_store(store, remote)
+    pull_store("day-01", "episodic", remote, there)
+    assert erase_store(store.folder, Redaction(None, ("a lantern",)))
+    assert not is_behind(store, remote) and push_store(store, remote).files == 1
+    publish(store, 2)
+    assert erase_store(store.folder, Redaction(None, (), ("value",))) == 0
+    push_store(store, remote)
+    pull_store("day-01", "episodic", remote, there)
+    assert value_of(store_of(there)) == 2
 
 
 def test_a_generation_that_is_damaged_away_leaves_the_store_as_it_was(

@@ -23,9 +23,8 @@ JSON = st.recursive(
 
 def test_hash_is_blind_to_placement_and_root(tmp_path: Path) -> None:
     here = config_hash(load_config(EPISODIC))
-    there = load_config(
-        EPISODIC, ["placement=workers", "sharding.shards=3", "tracking.uri=sqlite:///x.db"], root=tmp_path
-    )
+    elsewhere = ["placement=workers", "sharding.shards=3", "tracking.uri=sqlite:///x.db", "mirror.url=file:///x"]
+    there = load_config(EPISODIC, elsewhere, root=tmp_path)
     assert config_hash(there) == here
     assert len(here) == 16 and int(here, 16) >= 0
 

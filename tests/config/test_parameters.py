@@ -24,6 +24,9 @@ GOOD = [
     "model.threads=null",
     "model.threads=2",
     "guards.kl_max=.5",
+    "tracking.uri=sqlite:////home/a@b/mlflow.db",
+    "tracking.uri=postgresql://db.example.org/mlflow?sslmode=require",
+    "mirror.url=s3://bucket/prefix?region=eu-central-1",
 ]
 
 
@@ -40,7 +43,18 @@ def test_keys_of_maps_lists_and_optional_sections_pass() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["suite.m=8", "suit.n=8", "suite.n=many", "suite.n", "evaluation.controls=ful", "tracking.enabled=maybe", "seed="],
+    [
+        *(
+            "suite.m=8",
+            "suit.n=8",
+            "suite.n=many",
+            "suite.n",
+            "evaluation.controls=ful",
+            "tracking.enabled=maybe",
+            "seed=",
+        ),
+        *("tracking.uri=postgresql://me:tan/ge@db/mlflow", "mirror.url=s3://key:secret@bucket"),
+    ],
 )
 def test_what_no_configuration_takes_is_refused_by_both(text: str) -> None:
     with pytest.raises(ConfigError):

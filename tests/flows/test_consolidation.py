@@ -36,9 +36,14 @@ STAGES = stages_of("consolidation").names
 
 
 @pytest.mark.usefixtures("prefect_server")
-def test_a_flow_run_is_the_same_night_as_an_inline_one(scripted_night: ScriptedNight) -> None:
-    outcome = consolidation(deployment="episodic", overrides=SETTINGS)
+def test_a_flow_run_is_the_same_night_as_an_inline_one(
+    scripted_night: ScriptedNight, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    away = (tmp_path / "file" / "mirror").as_uri()  # which cannot be
+    outcome = consolidation(deployment="episodic", overrides=[*SETTINGS, f"mirror.url={away}"])
     run = RunFolder.at(Path(outcome["folder"]))
+    assert f"not pushed to {away}: " in caplog.text
     assert run.state == "done" and outcome["run_id"] == run.run_id and not outcome["promoted"]
     inline = scripted_night.run("tracking.enabled=false")
     through, plain = stage_results(run), stage_results(inline)

@@ -168,7 +168,9 @@ def test_months_go_on_from_nobody_but_themselves_and_count_every_night(runs: Run
         )
         for name, known in (("none", 0), ("all", None))
     } | {"joint": VariantConfig(settings={"suite.n": 8})}
+    months["all"].settings["mirror.url"] = "file:///x"
     asked = ask_sweep("months", config(seeds=(1,), variants=months))
+    assert {point.config.mirror.url for point in asked.points} == {None}
     assert [point.config.tracking.uri is None for point in asked.points] == [True, True, False]
     found = done(asked, runs)
     assert not found.failures

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.artifacts import RunFolder
+from pipeline.artifacts import GenerationStore, RunFolder
 from pipeline.artifacts.mirror import pull_run, pull_store, push_run, push_store, remote_runs, remote_stores
 from pipeline.artifacts.remote import Remote
 from pipeline.errors import ArtifactError, StoreError
 from pipeline.services.api import answers
 from pipeline.services.ports import choose
 from tests.artifacts.test_mirror import RUN, finished_run, publish, store_of, value_of
+from tests.stages.nights import ScriptedNight
 
 _LIBRARY = os.environ.get("ENGRAM_S3_TEST_LIB", "")
 pytestmark = [
@@ -127,3 +128,27 @@ def test_an_unknown_bucket_and_a_server_that_is_gone_are_one_clear_error(url: st
         with pytest.raises(ArtifactError) as told:
             push_run(run, Remote.at(broken))
         assert "\n" not in str(told.value) and "s3://" in str(told.value)
+
+
+def test_nights_of_two_machines_meet_in_a_bucket(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    scripted, said, runs = ScriptedNight(monkeypatch), list[str](), list[RunFolder]()
+    settings = ("suite.name=episodic", "session=demo", f"tracking.uri=sqlite:///{tmp_path}/mlflow.db")
+    gone = "s3://a/b?endpoint_override=127.0.0.1:9&scheme=http"
+    for number, (machine, mirror) in enumerate((("here", url), ("there", url), ("there", gone), ("here", url))):
+        monkeypatch.setenv("ENGRAM_HOME", str(tmp_path / machine))
+        more = (f"mirror.url={mirror}", f"suite.skip={6 * number}")
+        if mirror == gone:  # a machine that never saw it stops
+            with pytest.raises(ArtifactError, match="127"):
+                scripted.run(*settings, *more, target="consolidation/nightly", tell=said.append)
+        else:
+            runs.append(scripted.run(*settings, *more, target="consolidation/nightly", tell=said.append))
+    remote = Remote.at(url)
+    assert not said and remote_runs(remote) == sorted("/".join(run.path.parts[-4:]) for run in runs)
+    last = GenerationStore.of(tmp_path / "here", "demo", "episodic").current()
+    assert last is not None and last.number == 3
+    assert set(last.metadata["folded_runs"]) == {run.run_id for run in runs[:2]}
+    assert remote.names("memory/demo/episodic") == ["CURRENT.json", "gen-000003"]
+    kept = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [content for content in kept if b"not-a-secret" in content] and "not-a-secret" not in caplog.text

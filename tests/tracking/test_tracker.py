@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -171,6 +172,12 @@ def test_a_store_that_cannot_be_opened_is_one_clear_error(tmp_path: Path) -> Non
     config = ConsolidationConfig(root=tmp_path, tracking=TrackingConfig(uri=f"file:{tmp_path}/mlruns"))
     with pytest.raises(ServiceError, match=r"MLflow at file:.*tracking\.enabled=false"):
         open_tracker(config, tmp_path / "runs" / "x")
+
+
+def test_postgres_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(ServiceError, match=r"postgresql://db/mlflow: .*psycopg2.*'\.\[postgres\]'"):
+        open_client("postgresql://db/mlflow")
 
 
 def test_one_process_creates_the_database_and_the_others_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,15 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.artifacts.atomic import replacing, write_bytes
+from pipeline.config.mirror import check_url
 from pipeline.errors import ArtifactError, ConfigError
 
-SCHEMES = ("file", "s3")
 _BLOCK = 1 << 20  # bytes moved at once
 
 
@@ -46,16 +45,7 @@ class Remote:
         Raises:
             ConfigError: The URL is of another kind, holds credentials, or cannot be read.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in SCHEMES:
-            raise ConfigError(
-                f"expected a URL that begins with {' or '.join(f'{s}://' for s in SCHEMES)}, "
-                f"found {parts.scheme + '://' if parts.scheme else url!r}"
-            )
-        if "@" in parts.netloc:
-            raise ConfigError(
-                f"a {parts.scheme}:// URL must not hold credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-            )
+        check_url(url)
         try:
             filesystem, base = fs.FileSystem.from_uri(url)
         except (OSError, ValueError) as error:

@@ -15,11 +15,11 @@ Sessions = Annotated[list[str] | None, typer.Option("--session", help="A session
 
 def push(url: Url, runs: Runs = None, sessions: Sessions = None) -> None:
     """Publish finished runs and current store generations; without options, all of them."""
-    from pipeline.artifacts import GenerationStore, find_run, list_runs
-    from pipeline.artifacts.mirror import push_run, push_store
+    from pipeline.artifacts import find_run, list_runs
+    from pipeline.artifacts.mirror import local_stores, push_run, push_store
     from pipeline.artifacts.remote import Remote
     from pipeline.config import default_root
-    from pipeline.stages.memory import MEMORY, written_kinds
+    from pipeline.stages.memory import MEMORY
 
     root, remote = default_root(), Remote.at(url)
     everything = not runs and not sessions
@@ -29,8 +29,8 @@ def push(url: Url, runs: Runs = None, sessions: Sessions = None) -> None:
         chosen = [run for run in list_runs(root) if run.state == "done"]
         names = sorted(path.name for path in (root / MEMORY).glob("*") if path.is_dir())
     for session in names:
-        for kind in written_kinds(root, session):
-            _say(push_store(GenerationStore.of(root, session, kind), remote))
+        for store in local_stores(root, session):
+            _say(push_store(store, remote))
     for run in chosen:
         _say(push_run(run, remote))
 

@@ -121,7 +121,8 @@ def perform(
     from pipeline.progress import Quiet, Terminal
     from pipeline.stages.night import begin
 
-    with begin(f"{config.flow}/{config.deployment}", overrides, run_id=run_id, start=start, only=only) as night:
+    target, tell = f"{config.flow}/{config.deployment}", Console(stderr=True, soft_wrap=True, highlight=False).print
+    with begin(target, overrides, run_id=run_id, start=start, only=only, tell=tell) as night:
         _announce(console, night)
         try:
             with Quiet() if quiet else Terminal(console) as shown:

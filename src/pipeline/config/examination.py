@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator
 
@@ -86,9 +87,13 @@ class TrackingConfig(Section):
     @classmethod
     def _without_password(cls, uri: str | None) -> str | None:
         """A configuration is kept, printed and logged; a password is not."""
-        if uri is not None and "@" in uri.partition("://")[2].partition("/")[0]:
+        if uri is None or uri.startswith(("sqlite:", "file:")):
+            return uri
+        asked = {name.lower() for name, _ in parse_qsl(uri.partition("?")[2], keep_blank_values=True)}
+        if "@" in uri or "user" in asked or any("pass" in name for name in asked):  # a password may hold a slash
             raise ValueError(
                 "expected an address without name and password, as configurations are kept in files and reports; set "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or Prefect's Secret block engram-mlflow"
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD for a server, PGUSER and PGPASSWORD for "
+                "PostgreSQL, or Prefect's Secret block engram-mlflow (name:password) for either"
             )
         return uri

@@ -11,7 +11,13 @@ from pydantic import BaseModel
 
 from pipeline.errors import ConfigError
 
-_PLACE_ONLY: dict[str, Any] = {"root": True, "placement": True, "sharding": True, "tracking": {"uri"}}
+_PLACE_ONLY: dict[str, Any] = {
+    "root": True,
+    "placement": True,
+    "sharding": True,
+    "mirror": True,
+    "tracking": {"uri"},
+}
 
 
 def canonical_json(value: Any) -> bytes:
@@ -21,7 +27,9 @@ def canonical_json(value: Any) -> bytes:
 
 
 def config_dict(config: BaseModel, sections: Sequence[str] | None = None) -> dict[str, Any]:
-    """The JSON form of what decides a result: not ``root``, ``placement``, ``sharding``, ``tracking.uri``.
+    """The JSON form of what decides a result: not where and by whom it is found.
+
+    Left out are ``root``, ``placement``, ``sharding``, ``mirror`` and ``tracking.uri``.
 
     Args:
         config: A flow's configuration, or one section of it.

@@ -21,6 +21,7 @@ _NUMBER = r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*"
 _KINDS: dict[Any, str] = {bool: r"\s*(true|false|True|False|TRUE|FALSE)\s*", int: _INTEGER, float: _NUMBER}
 _PARTS = r"(\.\w+)*"
 _ANY = "[\\s\\S]*"
+_NO_LOGIN = r"(?![\s\S]*://[^/\s]\S*@)"  # an address with a password would be kept among the run's parameters
 RUN_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -36,7 +37,7 @@ def override_pattern(model: type[BaseModel]) -> str:
     told = [
         f"({'|'.join(sorted(keys))}){_PARTS if parts else ''}\\s*={values}" for (parts, values), keys in groups.items()
     ]
-    return rf"^\s*({'|'.join(told)})$"
+    return rf"^{_NO_LOGIN}\s*({'|'.join(told)})$"
 
 
 def _has_parts(annotation: Any) -> bool:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pipeline.config.examination import EvaluationConfig, GuardsConfig, TrackingConfig
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, NightsConfig, ReplayConfig, StoreConfig, SuiteConfig
+from pipeline.config.mirror import MirrorConfig
 from pipeline.config.section import FilePath, Name, Section
 from pipeline.config.sharding import ShardingConfig
 from pipeline.config.study import StudyConfig
@@ -47,6 +48,7 @@ class FlowConfig(Section):
         default_factory=default_root, description="artifact root; default ENGRAM_HOME, else the current folder"
     )
     tracking: TrackingConfig = Field(TrackingConfig(), description="MLflow")
+    mirror: MirrorConfig = Field(MirrorConfig(), description="a URL that keeps finished runs and stores as well")
 
     @model_validator(mode="after")
     def _continuing_needs_a_session(self) -> Self:

@@ -147,8 +147,8 @@ def parse_override(text: str) -> Node:
     Raises:
         ConfigError: There is no ``=``, a key is malformed, or the value is not YAML.
     """
-    origin = f"--set {text}"
     key, equals, value = text.partition("=")
+    origin = f"--set {key}=…" if "://" in value else f"--set {text}"  # an address may hold a password
     parts = key.strip().split(".")
     if not equals or len(parts) > MAX_DEPTH or not all(re.fullmatch(r"\w+", part) for part in parts):
         raise ConfigError(f"{origin}: expected KEY=VALUE with a dotted key, for example --set suite.n=8")

@@ -16,7 +16,7 @@ from pipeline.report.compare import flatten
 
 NO_SETTINGS = (
     *("flow", "deployment", "root", "session", "placement", "tracking.uri", "tracking.enabled"),
-    *("sharding.shards", "sharding.executor", "sharding.address"),
+    *("sharding.shards", "sharding.executor", "sharding.address", "mirror.url"),
 )
 """Where and by whom a run was done: nothing that anybody has to repeat."""
 

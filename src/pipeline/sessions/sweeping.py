@@ -161,6 +161,8 @@ def _point(
         placed.append("tracking.uri=null")
     elif loaded.tracking.uri is None:
         placed.append(f"tracking.uri=sqlite:///{folder / 'mlflow' / 'mlflow.db'}")
+    if loaded.mirror.url is not None:  # points that continue stores of one name would meet there
+        placed.append("mirror.url=null")
     final = load_config(target, (*texts, *placed))
     assert isinstance(final, ConsolidationConfig)
     return Point(key, seed, target, (*texts, *placed), final)

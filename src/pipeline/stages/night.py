@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 from pipeline.artifacts import RunFolder, list_runs, open_run, resumable, stage_results
 from pipeline.config import ConsolidationConfig, FlowConfig, check_name, load_config
 from pipeline.errors import ConfigError
+from pipeline.stages.mirroring import Tell, mirrored
 from pipeline.stages.registry import stages_of
 
 MEMORY = "memory"  # below a run's folder; see pipeline.stages.memory
@@ -67,6 +69,7 @@ def begin(
     run_id: str | None = None,
     start: str | None = None,
     only: str | None = None,
+    tell: Tell = warnings.warn,
 ) -> Iterator[Night]:
     """Own a run for the length of the block: done at its end, failed and resumable on an error.
 
@@ -78,6 +81,7 @@ def begin(
         start: Stage from which everything runs again; earlier ones come from the newest run of the deployment
             where nothing that decides them has changed.
         only: The one stage that will run; where no run is unfinished, earlier ones come from the newest finished one.
+        tell: Gets what could not be pulled from a mirror before the block, or pushed there after it.
     """
     config = load_config(target, overrides, root)
     for stage in filter(None, (start, only)):
@@ -85,15 +89,16 @@ def begin(
     if only is not None and isinstance(config, ConsolidationConfig) and config.nights is not None:
         raise ConfigError("--only is about one night; a month has many: run consolidation/nightly instead")
     first = start or only
-    source = None if first is None or run_id is not None else _finished_source(config)
-    with open_run(config, run_id) as run:
-        for part in run.path.glob(f".*{PART}"):
-            shutil.rmtree(part, ignore_errors=True)
-        if start is not None:
-            _drop(run, start)
-        if first is not None and source is not None:
-            _bring(run, source, first)
-        yield Night(run, config)
+    with mirrored(config, tell):
+        source = None if first is None or run_id is not None else _finished_source(config)
+        with open_run(config, run_id) as run:
+            for part in run.path.glob(f".*{PART}"):
+                shutil.rmtree(part, ignore_errors=True)
+            if start is not None:
+                _drop(run, start)
+            if first is not None and source is not None:
+                _bring(run, source, first)
+            yield Night(run, config)
 
 
 def _finished_source(config: FlowConfig) -> RunFolder | None:

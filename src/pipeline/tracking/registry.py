@@ -174,9 +174,28 @@ def champion(config: TrackingConfig, root: Path, name: str) -> Path | None:
     Returns:
         Its folder; None when nothing was promoted yet, or tracking is off.
     """
+    if (client := _known_registry(config, root)) is None:
+        return None
+    with quietly(tracking_uri(config, root)):
+        return champion_path(client, root, name)
+
+
+def champion_place(config: TrackingConfig, root: Path, name: str) -> str | None:
+    """Where the champion's adapter was trained, relative to the artifact root, whether it lies here or not.
+
+    Returns:
+        ``runs/<flow>/<deployment>/<run id>/…``; None when nothing was promoted yet, or tracking is off.
+    """
+    if (client := _known_registry(config, root)) is None:
+        return None
+    with quietly(tracking_uri(config, root)):
+        found = _champion(client, name)
+    return None if found is None else found.tags.get(PATH_TAG)
+
+
+def _known_registry(config: TrackingConfig, root: Path) -> MlflowClient | None:
+    """A client of the registry; None where tracking is off, or nothing was ever registered."""
     uri = tracking_uri(config, root)
     if not config.enabled or (uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()):
         return None
-    client = open_client(uri)
-    with quietly(uri):
-        return champion_path(client, root, name)
+    return open_client(uri)

@@ -27,10 +27,12 @@ _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # a server that is not there is reported in seconds, not minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",  # seconds
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a server's pages, after every stage
 }
 _NOISY = ("alembic", "mlflow", "sqlalchemy")
 _INIT_SECONDS = 180.0
 _FULL = "database or disk is full"  # in the words of SQLite
+_CREATING = 0x656E6772616D  # "engram": the advisory lock of whoever creates MLflow's tables in PostgreSQL
 
 
 def tracking_uri(config: TrackingConfig, root: Path) -> str:
@@ -68,8 +70,8 @@ def quietly(uri: str) -> Iterator[None]:
                 full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 raise cannot_write(Path(uri.removeprefix("sqlite:///")), full) from error
             raise ServiceError(
-                f"MLflow at {uri}: {reason}. Start it with `engram up`, set tracking.uri to a sqlite:/// or http:// "
-                "address, or switch it off by --set tracking.enabled=false"
+                f"MLflow at {uri}: {reason}. Start it with `engram up`, set tracking.uri to a sqlite:///, "
+                "postgresql:// or http:// address, or switch it off by --set tracking.enabled=false"
             ) from error
         finally:
             for logger, level in zip(loggers, levels, strict=True):
@@ -77,7 +79,7 @@ def quietly(uri: str) -> Iterator[None]:
 
 
 def open_client(uri: str) -> MlflowClient:
-    """A client of tracking store and registry; a SQLite file that does not exist is created first.
+    """A client of tracking store and registry; a database without MLflow's tables gets them first.
 
     Raises:
         ServiceError: The store cannot be opened, or another process has been creating it for too long.
@@ -87,6 +89,8 @@ def open_client(uri: str) -> MlflowClient:
 
         if uri.startswith("sqlite:///"):
             _create_database(Path(uri.removeprefix("sqlite:///")))
+        elif uri.startswith("postgresql"):
+            _create_tables(uri)
         return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -96,7 +100,7 @@ def initialise(config: TrackingConfig, root: Path) -> None:
         uri = tracking_uri(config, root)
         client = open_client(uri)
         with quietly(uri):
-            experiment_id(client, config.experiment, uri)
+            experiment_id(client, config.experiment, uri, root)
 
 
 def _create_database(database: Path) -> None:
@@ -123,6 +127,28 @@ def _create_database(database: Path) -> None:
         lock.release()
 
 
+def _create_tables(uri: str) -> None:
+    """Create MLflow's tables in an empty PostgreSQL database; one process of all hosts does, others wait.
+
+    The first connection is made here, since MLflow would try a wrong address for minutes. Whom to log in as is in the
+    environment (``PGUSER``, ``PGPASSWORD``, or what else libpq reads).
+    """
+    import sqlalchemy
+    from mlflow import MlflowClient
+
+    try:
+        engine = sqlalchemy.create_engine(uri, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 20})
+    except ImportError as error:
+        raise ServiceError(
+            f"MLflow at {uri}: PostgreSQL needs a driver ({error}): pip install -c requirements.lock -e '.[postgres]'"
+        ) from None
+    with engine.connect() as connection:
+        if sqlalchemy.inspect(connection).has_table("alembic_version"):
+            return
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _CREATING})  # until it closes
+        MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+
+
 def _wait(lock: FileLock) -> None:
     deadline = time.monotonic() + _INIT_SECONDS
     while not lock.acquire():
@@ -131,15 +157,21 @@ def _wait(lock: FileLock) -> None:
         time.sleep(0.1)
 
 
-def experiment_id(client: MlflowClient, name: str, uri: str) -> str:
-    """The experiment's id; a new one on SQLite keeps its artifacts beside the database."""
+def experiment_id(client: MlflowClient, name: str, uri: str, root: Path) -> str:
+    """The experiment's id.
+
+    A new one keeps its artifacts beside the SQLite file, below ``<root>/mlflow`` for any other database, which would
+    take the current folder, and where it likes on a server.
+    """
     from mlflow.exceptions import MlflowException
 
     known = client.get_experiment_by_name(name)
     if known is not None:
         return str(known.experiment_id)
-    database = Path(uri.removeprefix("sqlite:///"))
-    location = (database.parent / "artifacts").as_uri() if uri.startswith("sqlite:///") else None
+    folder = root.absolute() / "mlflow"
+    if uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).parent
+    location = None if uri.startswith(("http://", "https://")) else (folder / "artifacts").as_uri()
     try:
         return str(client.create_experiment(name, artifact_location=location))
     except MlflowException:

@@ -222,7 +222,7 @@ def open_tracker(config: FlowConfig, run_folder: Path) -> Tracker:
     client = open_client(uri)
     key = f"{config.flow}/{config.deployment}/{run_folder.name}"
     with quietly(uri):
-        experiment = experiment_id(client, experiment_name(config), uri)
+        experiment = experiment_id(client, experiment_name(config), uri, config.root)
         found = client.search_runs([experiment], filter_string=f"tags.`{RUN_TAG}` = '{key}'", max_results=1)
         if found:
             run_id = found[0].info.run_id
