@@ -77,7 +77,9 @@ def test_splits_share_no_expression_however_short() -> None:
 
 
 def test_a_node_below_the_root_is_an_operator_a_quarter_of_the_time() -> None:
-    second = grown(streams(0, 0, np.arange(5000)), 3, 10, 10_000)[1]
+    first, second, _ = grown(streams(0, 0, np.arange(5000)), 3, 10, 10_000)
+    eldest = second.digit[np.searchsorted(second.parent, np.arange(5000))]
+    assert abs((eldest == first.digit).mean() - 0.1) < 5 * np.sqrt(0.09 / 5000)  # each node draws anew
     share = (second.operator >= 0).mean()
     assert abs(share - 0.25) < 5 * np.sqrt(0.25 * 0.75 / len(second.operator))
     arguments = np.bincount(second.tree)
