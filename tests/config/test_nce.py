@@ -37,5 +37,7 @@ def test_contradictions_are_refused(values: dict[str, Any], message: str) -> Non
 
 def test_what_is_left_out_follows_from_the_rest() -> None:
     config = NceConfig(nce_gate_start_epoch=6, nce_gate_read_threshold=0.63)
-    assert (config.warmup, config.read_target) == (6, 0.63)
+    assert (config.warmup, config.read_target, config.lambda_end) == (6, 0.63, 0.02)
+    assert NceConfig(nce_lambda_max=0.05).lambda_end == 0.05
+    assert NceConfig(nce_lambda_max=0.05, nce_lambda_end=0.03).lambda_end == 0.03
     assert NceConfig(nce_warmup_epochs=0, nce_read_target=0.66).warmup == 0

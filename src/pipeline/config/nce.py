@@ -81,7 +81,7 @@ class NceConfig(Section):
     )
     nce_lambda_floor: float = Field(0.0, ge=0, description="least λ of an open gate after the warm-up")
     nce_lambda_increment: float = Field(0.01, gt=0, description="rise of λ an epoch while reads are above their target")
-    nce_lambda_end: float = Field(0.02, ge=0, description="where increments of λ end")
+    nce_lambda_end: float | None = Field(None, ge=0, description="where increments of λ end; null is nce_lambda_max")
     nce_lambda_max: float = Field(0.02, ge=0, description="bound of λ, whatever its source")
     nce_lambda_ramp_epochs: int | None = Field(
         None, ge=1, description="λ may come near its end in so many even steps at most; null: increments alone limit it"
@@ -129,6 +129,11 @@ class NceConfig(Section):
         return self.nce_gate_read_threshold if self.nce_read_target is None else self.nce_read_target
 
     @property
+    def lambda_end(self) -> float:
+        """Where increments of λ end."""
+        return self.nce_lambda_max if self.nce_lambda_end is None else self.nce_lambda_end
+
+    @property
     def warmup(self) -> int:
         """Last epoch in which λ is 0 whatever the gate does."""
         return self.nce_gate_start_epoch if self.nce_warmup_epochs is None else self.nce_warmup_epochs
@@ -167,10 +172,10 @@ class NceConfig(Section):
             raise ValueError(
                 f"info_nce_lambda.max={self.info_nce_lambda.max} is above nce_lambda_max={self.nce_lambda_max}"
             )
-        if self.nce_lambda_source == "gate" and not self.nce_lambda_floor <= self.nce_lambda_end <= self.nce_lambda_max:
+        if self.nce_lambda_source == "gate" and not self.nce_lambda_floor <= self.lambda_end <= self.nce_lambda_max:
             raise ValueError(
                 f"expected nce_lambda_floor <= nce_lambda_end <= nce_lambda_max, found {self.nce_lambda_floor}, "
-                f"{self.nce_lambda_end}, {self.nce_lambda_max}"
+                f"{self.lambda_end}, {self.nce_lambda_max}"
             )
         return self
 

@@ -185,7 +185,7 @@ def _ramp_over(config: NceConfig, state: State) -> bool:
         steps = math.ceil(rise / schedule.increment) if schedule.increment else schedule.epochs
     if not state.lambda_steps:
         return False
-    return state.nce_lambda >= config.nce_lambda_end if steps is None else state.lambda_steps >= steps
+    return state.nce_lambda >= config.lambda_end if steps is None else state.lambda_steps >= steps
 
 
 def _opened(config: NceConfig, state: State) -> State:
@@ -232,7 +232,7 @@ def _steered(config: NceConfig, state: State, read: float | None) -> tuple[float
     if config.nce_lambda_source == "schedule":
         value = scheduled_lambda(config.info_nce_lambda, state.nce_lambda, state.lambda_steps)
         return value, f"step {state.lambda_steps} of the schedule"
-    floor, end, target = config.nce_lambda_floor, config.nce_lambda_end, config.read_target
+    floor, end, target = config.nce_lambda_floor, config.lambda_end, config.read_target
     if config.nce_lambda_ramp_epochs is not None:
         end = floor + (end - floor) * min(1.0, state.lambda_steps / config.nce_lambda_ramp_epochs)
     value = max(state.nce_lambda, floor)
