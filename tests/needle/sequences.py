@@ -29,7 +29,7 @@ class Sequences:
 
 
 def sequences(count: int, length: int = 48, pairs: int = 4, seed: int = 0, overwrite: bool = False) -> Sequences:
-    """Random sequences; ``overwrite`` gives the first two pairs the key that is asked, so that the second value is right."""
+    """Random sequences; ``overwrite``: the first two pairs hold the key that is asked, the second value is right."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int, below: int) -> Tensor:

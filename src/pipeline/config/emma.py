@@ -1,7 +1,7 @@
 """Settings of the needle model: core, memory, readout, losses, training; names as in the document.
 
-Left out because nothing could read them: ``n_slots`` (the document's slots of one bucket all hold the same sum, so that a
-bucket is one vector), and thresholds of the InfoNCE gate, which belong to the section of the gate itself.
+Left out because nothing could read them: ``n_slots`` (the document's slots of one bucket all hold the same sum, so that
+a bucket is one vector), and thresholds of the InfoNCE gate, which belong to the section of the gate itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EmmaConfig(Section):
     deq_max_iter: int = Field(12, ge=1, description="most steps to the fixed point in training")
     deq_tol: float = Field(1e-3, gt=0, description="relative residual at which training stops solving")
     deq_eval_max_iter: int = Field(80, ge=1, description="most steps to the fixed point in evaluation")
-    deq_eval_tol: float = Field(1e-5, gt=0, description="relative residual at which evaluation stops solving")
+    deq_eval_tol: float = Field(1e-6, gt=0, description="relative residual at which evaluation stops solving")
     contraction: float = Field(0.9, gt=0, lt=1, description="bound of the core's Lipschitz constant")
     gradient: Literal["phantom", "implicit"] = Field(
         "phantom", description="phantom: through the last steps (Geng et al. 2021); implicit: through the fixed point"
@@ -45,6 +45,9 @@ class EmmaConfig(Section):
         8, ge=1, description="a learned gate writes at so many positions at most, where it is widest; null is all"
     )
     gate_bias: float = Field(2.0, description="subtracted from the gate's logit: closed where nothing was learned")
+    answer: Literal["memory", "prediction"] = Field(
+        "memory", description="memory: what was read answers; prediction: the core's state after the read does"
+    )
     mem_into_deq: bool = Field(True, description="whether what was read is given to the core at the question")
     mem_scale: float = Field(0.6, ge=0, description="norm of what is given to the core")
     logit_scale_max: float = Field(20.0, gt=0, description="bound of the learned factor of cosines (document: 5)")
@@ -93,10 +96,13 @@ class NeedleLossConfig(Section):
     """Weights of the terms beside the cross-entropy of the answer."""
 
     prediction: float = Field(0.3, ge=0, description="cross-entropy of the core's own answer after the read")
-    write_cos: float = Field(0.2, ge=0, description="one minus the cosine of written and true value, at all needles")
+    write_cos: float = Field(
+        1.0, ge=0, description="one minus the cosine of written and true value, at all needles (document: .2)"
+    )
     key_nce: float = Field(
         0.5, ge=0, description="InfoNCE of the question's key against the sequence's keys, besides the gated weight"
     )
+    key_cos: float = Field(1.0, ge=0, description="one minus the cosine of the question's key with its needle's")
     nce_temperature: float = Field(0.1, gt=0, description="of both InfoNCE terms")
     gate: float = Field(1.0, ge=0, description="binary cross-entropy of a learned gate with the needles' positions")
     addr_entropy_weight: float = Field(0.01, ge=0, description="entropy of keys' soft choice of a bucket, nats")

@@ -2,8 +2,9 @@
 
 u = causal convolution of embeddings (+ what was read);  z* = tanh(W z* + u)  with  ‖W‖₂ ≤ ρ < 1.
 
-tanh has slope 1 at most, so that the map contracts by ρ: there is one fixed point, and repeated application finds it from
-anywhere (Bai et al. 2019, arXiv 1909.01377; solver and gradients by torchdeq, Geng and Kolter 2023, arXiv 2310.18605).
+tanh has slope 1 at most, so that the map contracts by ρ: there is one fixed point, and repeated application finds it
+from anywhere (Bai et al. 2019, arXiv 1909.01377; solver and gradients by torchdeq, Geng and Kolter 2023, arXiv
+2310.18605).
 Only positions whose state somebody reads are solved, which changes no state: positions share no state but the
 ``LiquidLane``'s, which needs all of them.
 """
@@ -55,12 +56,14 @@ def norm_bound(weight: Tensor) -> Tensor:
         log_norm = log_norm + scale.log() / 2**step
         gram = gram @ gram
     log_norm = log_norm + gram.diagonal().sum().clamp_min(1e-30).log() / 2**SQUARINGS
-    return (log_norm / 2).exp()
+    bound: Tensor = (log_norm / 2).exp()
+    return bound
 
 
 def bounded(weight: Tensor, limit: float) -> Tensor:
     """The matrix, scaled down if need be so that its spectral norm is at most the limit."""
-    return weight * (limit / norm_bound(weight).clamp_min(limit))
+    scaled: Tensor = weight * (limit / norm_bound(weight).clamp_min(limit))
+    return scaled
 
 
 class FixedPointCore(nn.Module):

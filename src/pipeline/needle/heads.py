@@ -17,7 +17,8 @@ def unitary(vectors: Tensor) -> Tensor:
     Ganesan et al. 2021, arXiv 2109.02157.
     """
     spectrum = torch.fft.rfft(vectors)
-    return spectrum / spectrum.abs().clamp_min(SMALLEST)
+    phases: Tensor = spectrum / spectrum.abs().clamp_min(SMALLEST)
+    return phases
 
 
 class VectorHead(nn.Module):
@@ -36,7 +37,9 @@ class VectorHead(nn.Module):
 
     def forward(self, states: Tensor) -> Tensor:
         """States (..., inputs) to vectors (..., outputs)."""
-        return linear(states, bounded(self.linear.weight, 1.0) if self.spectral else self.linear.weight, self.linear.bias)
+        return linear(
+            states, bounded(self.linear.weight, 1.0) if self.spectral else self.linear.weight, self.linear.bias
+        )
 
 
 class KeyHead(VectorHead):

@@ -80,19 +80,23 @@ def loss(
     """
     found = needles(model, outputs, batch)
     positions = outputs.encoded.query_positions
-    terms = {
+    terms: dict[str, Tensor] = {
         "answer": answer_loss(outputs.logits, positions, batch),
         "prediction": answer_loss(outputs.prediction, positions, batch),
-        "write_cos": write_loss(model, outputs, found),
-        "nce_key": key_nce(model, outputs, batch, found, weights.nce_temperature),
-        "nce_value": value_nce(model, outputs, found, weights.nce_temperature),
-        **bucket_terms(model, outputs, found),
     }
+    if found.labels.shape[1]:
+        terms |= {
+            "write_cos": write_loss(model, outputs, found),
+            **key_terms(model, outputs, batch, found, weights.nce_temperature),
+            "nce_value": value_nce(model, outputs, found, weights.nce_temperature),
+            **bucket_terms(model, outputs, found),
+        }
     weight = {
         "answer": 1.0,
         "prediction": weights.prediction,
         "write_cos": weights.write_cos,
         "nce_key": weights.key_nce + lambda_nce,
+        "key_cos": weights.key_cos,
         "nce_value": lambda_nce,
         "address_entropy": weights.addr_entropy_weight,
         "load_variance": memory.load_balance_coeff,
@@ -120,10 +124,14 @@ def write_loss(model: NeedleModel, outputs: Outputs, found: Needles) -> Tensor:
     return mean_where(1 - write_cosines(model, outputs, found), found.written)
 
 
-def key_nce(model: NeedleModel, outputs: Outputs, batch: Batch, found: Needles, temperature: float) -> Tensor:
-    """InfoNCE of a question's key against the keys that its sequence wrote, positive where the key token is the same.
+def key_terms(
+    model: NeedleModel, outputs: Outputs, batch: Batch, found: Needles, temperature: float
+) -> dict[str, Tensor]:
+    """What makes a question find its needle.
 
-    van den Oord et al. 2018, arXiv 1807.03748.
+    ``nce_key``: InfoNCE of a question's key against the keys that its sequence wrote, positive where the key token is
+    the same (van den Oord et al. 2018, arXiv 1807.03748). ``key_cos``: one minus the cosine with those, since a few
+    random negatives are soon told apart, long before the question falls into its needle's bucket.
     """
     layout, tokens = model.layout, batch.tokens
     keys = gather(outputs.encoded.writes.keys, found.index)  # (B, P, F)
@@ -135,7 +143,9 @@ def key_nce(model: NeedleModel, outputs: Outputs, batch: Batch, found: Needles, 
     positive = (wanted[..., None] == held[:, None, :]) & allowed
     logits = (cosines / temperature).masked_fill(~allowed, -1e4)
     each = torch.logsumexp(logits, -1) - torch.logsumexp(logits.masked_fill(~positive, -1e4), -1)
-    return mean_where(each, positive.any(-1) & (batch.target >= 0))
+    answerable = positive.any(-1) & (batch.target >= 0)
+    apart = 1 - (cosines * positive).sum(-1) / positive.sum(-1).clamp_min(1)
+    return {"nce_key": mean_where(each, answerable), "key_cos": mean_where(apart, answerable)}
 
 
 def key_cosines(one: Tensor, other: Tensor, dimension: int) -> Tensor:

@@ -5,8 +5,8 @@ bucket b, and a read by a key q from its own bucket, at which n pairs were writt
 
     M_b ← δ^g M_b + min(g s, clip) · k̂ v̂,        read = normalize(irfft(conj(q̂) M_b)).
 
-With unitary keys the raw read of one of n pairs has cosine 1/√n with the true value. Decay counts writes to a bucket, not
-positions, so that noise between needles costs nothing. A read comes before a write at the same position.
+With unitary keys the raw read of one of n pairs has cosine 1/√n with the true value. Decay counts writes to a bucket,
+not positions, so that noise between needles costs nothing. A read comes before a write at the same position.
 
 Since reads are sums over earlier writes, they are one weighted matrix product for all queries of a batch, whatever the
 length; the weight of a write in a read (``HolographicMemory.reach``) holds order, bucket and decay. Plate 1995,
@@ -45,12 +45,14 @@ class Writes:
 
 def bind(keys: Tensor, values: Tensor) -> Tensor:
     """Spectra (..., F) of the circular convolution of keys, given as spectra (..., F), and values (..., D)."""
-    return keys * torch.fft.rfft(values)
+    bound: Tensor = keys * torch.fft.rfft(values)
+    return bound
 
 
 def unbind(keys: Tensor, traces: Tensor) -> Tensor:
     """Values (..., D), D even, under keys (..., F) in traces (..., F): circular correlation, the inverse if unitary."""
-    return torch.fft.irfft(keys.conj() * traces)
+    values: Tensor = torch.fft.irfft(keys.conj() * traces)
+    return values
 
 
 class HolographicMemory(nn.Module):
@@ -67,6 +69,8 @@ class HolographicMemory(nn.Module):
     def __init__(self, config: HolographicConfig, dimension: int, seed: int = 0) -> None:
         super().__init__()
         self.config = config
+        self.strength_factor = 1.0
+        """Multiplies the strength of writes; a schedule may ramp it."""
         generator = torch.Generator().manual_seed(seed)
         directions = torch.randn(config.bucket_count, dimension, generator=generator)
         self.register_buffer("directions", normalize(directions, dim=-1))
@@ -81,7 +85,7 @@ class HolographicMemory(nn.Module):
 
     def strength(self, gates: Tensor) -> Tensor:
         """Norm of what is written with these gates."""
-        return (gates * self.config.write_strength).clamp_max(self.config.write_norm_clip)
+        return (gates * self.config.write_strength * self.strength_factor).clamp_max(self.config.write_norm_clip)
 
     def reach(self, positions: Tensor, buckets: Tensor, writes: Writes) -> Tensor:
         """How much of each write is left where and when it is read: (B, Q, W), from 0 to 1.
@@ -117,6 +121,7 @@ class HolographicMemory(nn.Module):
             value = writes.values[:, number] * strengths[:, number, None]
             if added:
                 old = sum_of(reach[:, number, None, :number], torch.stack(added, 1))[:, 0]
+                old = old * self.config.write_decay ** writes.gates[:, number, None]
                 value = value - writes.gates[:, number, None] * known(unbind(writes.keys[:, number], old), prototypes)
             added.append(bind(writes.keys[:, number], value))
         return torch.stack(added, 1)
@@ -131,14 +136,14 @@ class HolographicMemory(nn.Module):
 def sum_of(weights: Tensor, spectra: Tensor) -> Tensor:
     """Weighted sums (B, Q, F) of spectra (B, W, F) by real weights (B, Q, W)."""
     parts = torch.view_as_real(spectra)
-    return torch.view_as_complex((weights @ parts.flatten(2)).unflatten(2, parts.shape[2:]).contiguous())
+    return torch.view_as_complex((weights @ parts.flatten(2)).view(*weights.shape[:2], *parts.shape[2:]))
 
 
 def known(reads: Tensor, prototypes: Tensor) -> Tensor:
     """The part of raw reads (B, D) along their nearest prototype (V, D).
 
-    A full ``v − read(k)`` would erase the whole bucket, since a unitary key undoes any trace; what is stored under this key
-    is only what clean-up recognises.
+    A full ``v − read(k)`` would erase the whole bucket, since a unitary key undoes any trace; what is stored under this
+    key is only what clean-up recognises.
     """
     similarity, nearest = (reads @ prototypes.T).max(-1)
     return similarity.clamp_min(0)[:, None] * prototypes[nearest]

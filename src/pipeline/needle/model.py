@@ -1,7 +1,7 @@
 """The needle model: states, writes, one holographic memory a sequence, reads, logits.
 
-Rule 0: ``forward`` takes tokens alone. Where a marked write or a question stands is read off the tokens. The oracle, true
-values mixed into what is written, is a method of its own that only works in training mode.
+Rule 0: ``forward`` takes tokens alone. Where a marked write or a question stands is read off the tokens. The oracle,
+true values mixed into what is written, is a method of its own that only works in training mode.
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Outputs:
 
     Attributes:
         logits: Of the answers, (B, Q, V).
-        prediction: Logits of the core's own answer, (B, Q, V).
+        prediction: Logits of the core's own answer, (B, Q, V); with ``answer=prediction`` those of what was read.
         raw: Reads, norm 1, (B, Q, D).
         cleaned: The same, cleaned up, (B, Q, D).
         read_buckets: Buckets that reads summed, (B, Q, k).
         predicted: Values of writes as the value head made them, (B, W, D).
-        encoded: See there; its writes hold the values that were stored.
+        encoded: See there.
     """
 
     logits: Tensor
@@ -95,6 +95,11 @@ class Outputs:
     read_buckets: Tensor
     predicted: Tensor
     encoded: Encoded
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the answers stand, (B, Q); the sequence's length where it asks less."""
+        return self.encoded.query_positions
 
 
 class NeedleModel(nn.Module):
@@ -160,15 +165,20 @@ class NeedleModel(nn.Module):
         values = nn.functional.pad(writes.values, (0, 0, 0, 1)).scatter(1, slot, mixed)[:, :-1]
         return self.answer(replace(encoded, writes=replace(writes, values=values)), predicted=writes.values)
 
+    def write_heads(self) -> list[nn.Parameter]:
+        """What decides where and what is written, besides the core."""
+        heads = (self.key, self.value, self.gate)
+        return [weight for head in heads if head is not None for weight in head.parameters()]
+
     def encode(self, tokens: Tensor) -> Encoded:
         """States where they are needed, and from them what is written and what is asked."""
         length = tokens.shape[1]
         queries = self.query_positions(tokens)
         if self.gate is None and self.lane is None:
-            marks = positions_of(tokens == self.layout.write_token)
+            marks = self.marks(tokens)
             drive = self.core.drive(tokens, torch.cat([marks, queries], 1))
             features, solved = self.core.solve(drive)
-            written, asked = features.split([marks.shape[1], queries.shape[1]], 1)
+            written, asked = features[:, : marks.shape[1]], features[:, marks.shape[1] :]
             return Encoded(
                 length,
                 self._writes(marks, written, (marks < length).to(drive.dtype)),
@@ -196,16 +206,21 @@ class NeedleModel(nn.Module):
             solved,
         )
 
+    def marks(self, tokens: Tensor) -> Tensor:
+        """Where tokens (B, L) hold marks of writes, (B, W)."""
+        assert self.layout.write_token is not None
+        return positions_of(tokens.eq(self.layout.write_token))
+
     def query_positions(self, tokens: Tensor) -> Tensor:
         """Where tokens (B, L) ask, (B, Q)."""
         if self.layout.query_token is None:
             return torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        return positions_of(tokens == self.layout.query_token)
+        return positions_of(tokens.eq(self.layout.query_token))
 
     def _opened(self, tokens: Tensor, features: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Where is written, how much, and the gate's logits everywhere: (B, W), (B, W), (B, L)."""
         if self.gate is None:
-            marks = positions_of(tokens == self.layout.write_token)
+            marks = self.marks(tokens)
             return marks, (marks < tokens.shape[1]).to(features.dtype), None
         logits: Tensor = self.gate(features)
         most = self.emma.max_writes_per_seq
@@ -247,5 +262,7 @@ class NeedleModel(nn.Module):
         lane = encoded.query_lane
         own = self.value(states if lane is None else torch.cat([states, lane], -1))
         prediction = self.readout.logits(own, prototypes)
+        if self.emma.answer == "prediction":
+            logits, prediction = prediction, logits
         values = encoded.writes.values if predicted is None else predicted
         return Outputs(logits, prediction, raw, cleaned, buckets, values, encoded)

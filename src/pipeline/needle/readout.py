@@ -12,7 +12,9 @@ from pipeline.config.emma import ReadConfig
 def clean(reads: Tensor, prototypes: Tensor, config: ReadConfig) -> Tensor:
     """Reads (..., D) of norm 1 snapped to the nearest prototypes (V, D) of norm 1; norm 1."""
     best, which = (reads @ prototypes.T).topk(min(config.cleanup_topk, len(prototypes)), dim=-1)
-    weights = torch.softmax(best / config.cleanup_temp, -1) if config.cleanup_mode == "softmax" else torch.ones_like(best)
+    weights = (
+        torch.softmax(best / config.cleanup_temp, -1) if config.cleanup_mode == "softmax" else torch.ones_like(best)
+    )
     return normalize((weights[..., None] * prototypes[which]).sum(-2), dim=-1)
 
 
