@@ -1,0 +1,156 @@
+"""The core: every position's state is the fixed point of a contraction, solved for all positions at once.
+
+u = causal convolution of embeddings (+ what was read);  z* = tanh(W z* + u)  with  ‖W‖₂ ≤ ρ < 1.
+
+tanh has slope 1 at most, so that the map contracts by ρ: there is one fixed point, and repeated application finds it
+from anywhere (Bai et al. 2019, arXiv 1909.01377; solver and gradients by torchdeq, Geng and Kolter 2023, arXiv
+2310.18605).
+Only positions whose state somebody reads are solved, which changes no state: positions share no state but the
+``LiquidLane``'s, which needs all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchdeq import get_deq
+
+from pipeline.config.emma import EmmaConfig, NeedleModelConfig
+
+SQUARINGS = 5
+
+
+@dataclass(frozen=True)
+class Solved:
+    """How a fixed point was found, one entry a position.
+
+    Attributes:
+        steps: Steps to the state that is used, (N,).
+        residual: Its relative residual ‖f(z) − z‖ / ‖f(z)‖, (N,).
+        tolerance: What counts as converged.
+    """
+
+    steps: Tensor
+    residual: Tensor
+    tolerance: float
+
+    @property
+    def converged(self) -> Tensor:
+        """Whether the tolerance was met, (N,)."""
+        return self.residual <= self.tolerance
+
+
+def norm_bound(weight: Tensor) -> Tensor:
+    """An upper bound of a matrix's largest singular value, at most n^(1/64) times too large, differentiable.
+
+    It is the Schatten norm of order 64: the 64th root of the trace of (WᵀW)^32. Power iteration, the usual
+    estimate, is a lower bound and guarantees nothing.
+    """
+    gram = weight @ weight.T if weight.shape[0] < weight.shape[1] else weight.T @ weight
+    log_norm = torch.zeros((), device=weight.device)
+    for step in range(SQUARINGS):
+        scale = gram.diagonal().sum().clamp_min(1e-30)
+        gram = gram / scale
+        log_norm = log_norm + scale.log() / 2**step
+        gram = gram @ gram
+    log_norm = log_norm + gram.diagonal().sum().clamp_min(1e-30).log() / 2**SQUARINGS
+    bound: Tensor = (log_norm / 2).exp()
+    return bound
+
+
+def bounded(weight: Tensor, limit: float) -> Tensor:
+    """The matrix, scaled down if need be so that its spectral norm is at most the limit."""
+    scaled: Tensor = weight * (limit / norm_bound(weight).clamp_min(limit))
+    return scaled
+
+
+class FixedPointCore(nn.Module):
+    """States of positions; see the module.
+
+    Args:
+        model: Sizes.
+        emma: Solver.
+        vocabulary: Number of token ids.
+    """
+
+    def __init__(self, model: NeedleModelConfig, emma: EmmaConfig, vocabulary: int) -> None:
+        super().__init__()
+        self.config, self.kernel, self.padding = emma, model.kernel, vocabulary
+        self.embedding = nn.Embedding(vocabulary + 1, model.emb_dim, padding_idx=vocabulary)
+        self.convolution = nn.Linear(model.kernel * model.emb_dim, model.hid_dim)
+        self.inject = nn.Linear(model.mem_dim, model.hid_dim, bias=False)
+        self.recurrent = nn.Parameter(torch.randn(model.hid_dim, model.hid_dim) / model.hid_dim**0.5)
+        self.deq = get_deq(
+            f_solver="fixed_point_iter",
+            f_max_iter=emma.deq_max_iter,
+            eval_f_max_iter=emma.deq_eval_max_iter,
+            f_stop_mode="rel",
+            b_max_iter=emma.deq_eval_max_iter,
+            b_tol=1e-6,
+            ift=emma.gradient == "implicit",
+            grad=emma.phantom_steps,
+        )
+
+    def drive(self, tokens: Tensor, positions: Tensor) -> Tensor:
+        """What drives positions (B, N) of tokens (B, L): a causal convolution of embeddings, (B, N, hidden)."""
+        lags = torch.arange(self.kernel - 1, -1, -1, device=tokens.device)
+        seen = positions.clamp_max(tokens.shape[1] - 1)[..., None] - lags  # (B, N, kernel)
+        ids = tokens.gather(1, seen.clamp_min(0).flatten(1)).view_as(seen).masked_fill(seen < 0, self.padding)
+        driven: Tensor = self.convolution(self.embedding(ids).flatten(2))
+        return driven
+
+    def contraction(self) -> Tensor:
+        """The recurrent matrix, its spectral norm at most ρ, (hidden, hidden)."""
+        return bounded(self.recurrent, self.config.contraction)
+
+    def solve(self, drive: Tensor, start: Tensor | None = None) -> tuple[Tensor, Solved]:
+        """Fixed points (B, N, hidden) of positions driven by (B, N, hidden), from zero or another start."""
+        weight = self.contraction()
+        rows = drive.flatten(0, 1)
+
+        def step(state: Tensor) -> Tensor:
+            return torch.tanh(torch.addmm(rows, state, weight.T))
+
+        self.deq.train(self.training)
+        tolerance = self.config.deq_tol if self.training else self.config.deq_eval_tol
+        self.deq.f_tol = tolerance
+        found, info = self.deq(step, torch.zeros_like(rows) if start is None else start.flatten(0, 1))
+        solved = Solved(info["nstep"].detach(), info["rel_lowest"].detach(), tolerance)
+        states: Tensor = found[-1]
+        return states.view_as(drive), solved
+
+    @torch.no_grad()
+    def spectral_norm(self) -> float:
+        """The largest singular value of the recurrent matrix in use, exactly."""
+        return float(torch.linalg.matrix_norm(self.contraction(), 2))
+
+
+class LiquidLane(nn.Module):
+    """A leaky state over time whose rate its input decides: h_t = a_t h_{t−1} + (1 − a_t) φ(z_t), a = exp(−1/τ(z)).
+
+    Solved for all positions at once, in log₂ L parallel steps (Hillis and Steele 1986, doi:10.1145/7902.7903).
+
+    Args:
+        hidden: Numbers of a state.
+    """
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.candidate = nn.Linear(hidden, hidden)
+        self.time_constant = nn.Linear(hidden, hidden)
+        with torch.no_grad():
+            self.time_constant.bias.copy_(torch.linspace(0, 5, hidden))  # from one position to about 150
+
+    def forward(self, states: Tensor) -> Tensor:
+        """States (B, L, hidden) of the core to those of the lane (B, L, hidden); h_0 starts from zero."""
+        tau = 1 + self.time_constant(states).clamp_max(8).exp()
+        keep = torch.exp(-1 / tau)
+        lane = (1 - keep) * torch.tanh(self.candidate(states))
+        shift = 1
+        while shift < states.shape[1]:
+            lane = lane + keep * nn.functional.pad(lane, (0, 0, shift, 0))[:, :-shift]
+            keep = keep * nn.functional.pad(keep, (0, 0, shift, 0))[:, :-shift]
+            shift *= 2
+        return lane
