@@ -14,6 +14,7 @@ from prefect.utilities.schema_tools.validation import ValidationError, validate
 
 from flows.columns import columns
 from flows.consolidation import consolidation, gpu_stages, run_inline
+from flows.needle import needle
 from flows.plasticity import plasticity
 from pipeline.artifacts import RunFolder, list_runs, stage_results
 from pipeline.config import deployments
@@ -154,7 +155,7 @@ def test_a_worker_holds_the_limit_of_its_gpu(monkeypatch: pytest.MonkeyPatch) ->
     "bad", [{"overrides": ["suite.m=8"]}, {"from_stage": "dream"}, {"deployment": "x"}, {"run_id": "../x"}]
 )
 def test_the_schema_refuses_before_a_run_is_created(bad: dict[str, Any]) -> None:
-    for flow in (consolidation, columns, plasticity):
+    for flow in (consolidation, columns, plasticity, needle):
         schema = flow.parameters.model_dump()
         validate({"overrides": ["seed=1"], "from_stage": None}, schema, raise_on_error=True)
         with pytest.raises(ValidationError):
@@ -164,7 +165,7 @@ def test_the_schema_refuses_before_a_run_is_created(bad: dict[str, Any]) -> None
 def test_every_deployment_has_a_configuration_and_a_flow() -> None:
     told = yaml.safe_load((REPOSITORY / "deployments" / "prefect.yaml").read_text())
     named = {entry["name"]: entry for entry in told["deployments"]}
-    flows = {"consolidation": consolidation, "columns": columns, "plasticity": plasticity}
+    flows = {"consolidation": consolidation, "columns": columns, "plasticity": plasticity, "needle": needle}
     files = {name: file for file in flows for name in deployments(file)}
     assert set(files) == set(named) - {"cuda"}
     for name, entry in named.items():

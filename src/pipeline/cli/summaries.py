@@ -127,8 +127,31 @@ def _plasticity_tables(console: Console, report: RunReport) -> None:
             console.print(rich_table(table))
 
 
+def _needle_about(config: FlowConfig) -> str:
+    from pipeline.config import NeedleConfig
+
+    assert isinstance(config, NeedleConfig)
+    held = f", {config.data.n_pairs} pairs" if config.data.blocks else ""
+    return f"{config.data.task} of {config.data.length} tokens{held}, {config.emma.writes} writes"
+
+
+def _needle_tables(console: Console, report: RunReport) -> None:
+    from pipeline.needle.report.schema import NeedleReport
+    from pipeline.needle.report.tables import accuracy_table, controls_table, sweep_table
+    from pipeline.report.terminal import rich_table
+
+    assert isinstance(report, NeedleReport)
+    promoted = "promoted to champion" if report.promoted else "not promoted"
+    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
+    console.print(rich_table(accuracy_table(report), told))
+    for table in (controls_table(report), sweep_table(report)):
+        if table.rows:
+            console.print(rich_table(table))
+
+
 _VIEWS = {
     "consolidation": FlowView(_consolidation_about, _consolidation_tables, _consolidation_next),
     "columns": FlowView(_columns_about, _columns_tables, _columns_next),
     "plasticity": FlowView(_plasticity_about, _plasticity_tables, _columns_next),
+    "needle": FlowView(_needle_about, _needle_tables, _columns_next),
 }

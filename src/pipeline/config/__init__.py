@@ -28,6 +28,7 @@ from pipeline.config.memory import (
     StoreConfig,
     SuiteConfig,
 )
+from pipeline.config.needle import NeedleConfig
 from pipeline.config.parameters import RUN_ID, override_pattern
 from pipeline.config.schema import FLOWS, ConsolidationConfig, FlowConfig, default_root, register_flow
 from pipeline.config.section import FilePath, Name, Section, check_name
@@ -50,6 +51,7 @@ __all__ = [
     "MethodConfig",
     "ModelConfig",
     "Name",
+    "NeedleConfig",
     "PlasticityConfig",
     "ReplayConfig",
     "ReplayMix",

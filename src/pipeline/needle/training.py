@@ -117,8 +117,13 @@ class Trainer:
         fall = (1 + math.cos(math.pi * min(self.done / total, 1.0))) / 2
         return config.lr * settings.lr_factor * rise * (config.lr_min_factor + (1 - config.lr_min_factor) * fall)
 
-    def epoch(self, number: int, settings: EpochSettings) -> Row:
+    def epoch(self, number: int, settings: EpochSettings, on_step: Callable[[Row], None] | None = None) -> Row:
         """Train one epoch, counted from 0.
+
+        Args:
+            number: Of the epoch.
+            settings: Of the epoch.
+            on_step: Sees the figures of every step.
 
         Raises:
             TrainingError: The loss is not a number.
@@ -129,8 +134,11 @@ class Trainer:
             batches = self.examples.shuffled(self.config.batch_size, self.seed, number, self.steps)
             for step, batch in enumerate(batches):
                 rate = self.rate(settings)
-                for name, value in self._step(batch, settings, step, rate).items():
+                figures = self._step(batch, settings, step, rate)
+                for name, value in figures.items():
                     sums[name] = sums.get(name, 0.0) + value
+                if on_step is not None:
+                    on_step(figures | {"lr": rate})
                 tokens += batch.tokens.numel()
         seconds = time.perf_counter() - seconds
         row = {f"train.{name}": value / self.steps for name, value in sums.items()}

@@ -12,7 +12,12 @@ from pipeline.report.schema import Report, Written
 
 NOT_MEASURED = "–"
 
-AT_MOST = {"consolidation": guards.AT_MOST, "columns": ("sleep_drop", "wake_drop"), "plasticity": ("forgetting",)}
+AT_MOST = {
+    "consolidation": guards.AT_MOST,
+    "columns": ("sleep_drop", "wake_drop"),
+    "plasticity": ("forgetting",),
+    "needle": ("collisions", "gate.open_fraction_most", "gate.lambda_max", "significant_drops"),
+}
 """By flow, the guards whose figure must not be above the threshold; all others must not be below it."""
 
 

@@ -28,6 +28,7 @@ class FlowReport:
 def flow_reports() -> dict[str, FlowReport]:
     """Every flow's report."""
     from pipeline.columns.report.schema import ColumnsReport
+    from pipeline.needle.report.schema import NeedleReport
     from pipeline.plasticity.report.schema import PlasticityReport
     from pipeline.report.schema import Report
 
@@ -50,6 +51,10 @@ def flow_reports() -> dict[str, FlowReport]:
                 "spike_rate",
             ),
             by_task=("accuracy.*",),
+        ),
+        "needle": FlowReport(
+            NeedleReport,
+            ("accuracy", "controls", "cosine", "collisions", "gate", "written", "training.steps_to_90"),
         ),
     }
 

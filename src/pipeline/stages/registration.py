@@ -63,6 +63,7 @@ def promote_network(
     inputs: Mapping[str, StageResult],
     judged: list[Verdict],
     progress: Progress,
+    trained: str = "sleep_distil",
 ) -> None:
     """What stage ``promote`` of a flow with a network of its own does once the guards are judged.
 
@@ -70,9 +71,10 @@ def promote_network(
         stage: Takes ``verdict.json`` and the metrics.
         run: The run's folder.
         config: The run's configuration.
-        inputs: All earlier stages; ``sleep_distil`` holds the network.
+        inputs: All earlier stages.
         judged: Every guard; ``champion`` moves only if all of them passed.
         progress: Reports parts of the work.
+        trained: The stage that holds the network.
 
     Raises:
         ServiceError: The registry cannot be reached.
@@ -80,7 +82,7 @@ def promote_network(
     passed = all_passed(judged)
     progress.phase("registering the network")
     tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"
-    version, promoted = register_night(tracker, config, run, inputs, name, inputs["sleep_distil"].path, passed)
+    version, promoted = register_night(tracker, config, run, inputs, name, inputs[trained].path, passed)
     verdict = {"passed": passed, "promoted": promoted, "guards": judged}
     stage.write_json("verdict.json", verdict)
     stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}

@@ -77,6 +77,7 @@ PACKAGES = {
     "consolidation": "pipeline.stages",
     "columns": "pipeline.columns.stages",
     "plasticity": "pipeline.plasticity.stages",
+    "needle": "pipeline.needle.stages",
 }
 """Where the stages of each flow lie: one module per stage with a function ``run``, and ``order`` with ``STAGES``."""
 

@@ -1,0 +1,1 @@
+"""The report of a needle memory: schema, tables, plots, files."""

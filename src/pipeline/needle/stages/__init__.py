@@ -1,0 +1,1 @@
+"""Stages of the flow ``needle``: one module with a function ``run`` each."""
