@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from itertools import product
 from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
@@ -28,7 +30,9 @@ class NeedleEvaluationConfig(Section):
         description="default: what costs no training (labels shuffled, reads zero or of other sequences, untrained, "
         "one sequence at a time); full: also a GRU, attention and the model without InfoNCE, trained as long; none",
     )
-    peer_epochs: int | None = Field(None, ge=1, description="epochs of a GRU and attention; null is the model's")
+    peer_steps: int | None = Field(
+        None, ge=1, description="steps of a GRU and attention; null is the model's, ten times as long on a CPU"
+    )
     invariance: int = Field(64, ge=2, description="test sequences that are also answered one at a time")
     samples: int = Field(100, ge=0, description="validation sequences whose reads and writes are kept every epoch")
     capacity_pairs: tuple[int, ...] = Field(
@@ -52,13 +56,18 @@ class NeedleGuardsConfig(Section):
     )
 
 
+class NeedleProfileConfig(Section):
+    """One set of settings."""
+
+    settings: dict[str, Any] = Field({}, description="value by dotted key, as of --set")
+    grid: bool = Field(True, description="whether it is combined with the grid")
+
+
 class NeedleSweepConfig(Section):
     """Other settings that are trained beside the model, each over several seeds; no profile is no sweep."""
 
-    profiles: dict[Name, dict[str, Any]] = Field(
-        {}, description="by name, values by dotted key of a section: what each profile changes"
-    )
-    grid: dict[str, list[Any]] = Field({}, description="values by dotted key; every combination, in every profile")
+    profiles: dict[Name, NeedleProfileConfig] = Field({}, description="by name")
+    grid: dict[str, list[Any]] = Field({}, description="values by dotted key; every combination is trained")
     seeds: tuple[int, ...] = Field((1337, 1338, 1339), min_length=1, description="one training each")
 
 
@@ -88,7 +97,7 @@ class NeedleConfig(FlowConfig):
         Raises:
             ValueError: A key is unknown, or values do not fit together.
         """
-        values = self.model_dump(mode="python") | {"sweep": {}}
+        values = self.model_dump(mode="json") | {"sweep": {}}
         for key, value in settings.items():
             *sections, name = key.split(".")
             target: Any = values
@@ -99,7 +108,17 @@ class NeedleConfig(FlowConfig):
             if not isinstance(target, dict) or name not in target:
                 raise ValueError(f"{key}: no such setting")
             target[name] = value
-        return type(self).model_validate(values)
+        return type(self).model_validate_json(json.dumps(values))
+
+    def sweep_settings(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every variant of the sweep: its name, and value by dotted key."""
+        found, keys = list[tuple[str, dict[str, Any]]](), list(self.sweep.grid)
+        for name, profile in self.sweep.profiles.items():
+            for values in product(*self.sweep.grid.values()) if profile.grid else [()]:
+                combined = dict(zip(keys, values, strict=False))
+                told = [f"{key.rsplit('.', 1)[-1]}={value}" for key, value in combined.items()]
+                found.append((" ".join([name, *([", ".join(told)] if told else [])]), profile.settings | combined))
+        return found
 
     @model_validator(mode="after")
     def _writes_fit_the_task(self) -> Self:
@@ -111,14 +130,14 @@ class NeedleConfig(FlowConfig):
     def _sweep_can_be_run(self) -> Self:
         if self.sweep.grid and not self.sweep.profiles:
             raise ValueError("sweep.grid is combined with profiles: name at least one in sweep.profiles")
-        for name, settings in self.sweep.profiles.items():
-            first = {key: values[0] for key, values in self.sweep.grid.items() if values}
-            if len(first) < len(self.sweep.grid):
-                raise ValueError("sweep.grid: expected at least one value for every key")
+        if empty := [key for key, values in self.sweep.grid.items() if not values]:
+            raise ValueError(f"sweep.grid: expected at least one value of {', '.join(empty)}")
+        for name, settings in self.sweep_settings():
             try:
-                self.changed(settings | first)
+                self.changed(settings)
             except ValidationError as error:
-                raise ValueError(f"sweep.profiles.{name}: {error.errors()[0]['msg']}") from None
+                first = error.errors()[0]
+                raise ValueError(f"sweep, {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
             except ValueError as error:
-                raise ValueError(f"sweep.profiles.{name}: {error}") from None
+                raise ValueError(f"sweep, {name}: {error}") from None
         return self

@@ -107,9 +107,10 @@ def untrained(trained: Trained) -> Control:
 
 
 def trained_peer(name: str, trained: Trained) -> Control:
-    """A GRU or attention with as many parameters, as many steps, the same optimiser and the same sequences."""
+    """A GRU or attention with as many parameters, the same optimiser and the same sequences."""
     config = trained.config
-    train = config.train.model_copy(update={"epochs": config.evaluation.peer_epochs or config.train.epochs})
+    per_epoch, epochs = peer_budget(config, trained.training)
+    train = config.train.model_copy(update={"epochs": epochs, "steps_per_epoch": per_epoch})
     model = peer(name, layout_of(config), parameters(trained.model), config.seed).to(trained.device)
 
     def seen(row: Any) -> bool:
@@ -118,11 +119,10 @@ def trained_peer(name: str, trained: Trained) -> Control:
 
     told = train_peer(model, trained.training, train, config.seed, seen)
     correct = accuracy(model, trained.test, train.eval_batch_size)
-    steps = trained.training.steps(train.batch_size, train.steps_per_epoch) * len(told)
     return {
         "accuracy": float(correct.float().mean()),
         "parameters": parameters(model),
-        "steps": steps,
+        "steps": per_epoch * len(told),
         "train_accuracy": told[-1]["train.acc"],
     }
 
@@ -173,8 +173,8 @@ ABOUT = {
     "untrained": "before the first step",
     "batch_invariance": "one sequence at a time",
     "no_infonce": "trained without InfoNCE",
-    "gru": "a GRU of as many parameters, as many steps",
-    "attention": "two layers of attention of as many parameters, as many steps",
+    "gru": "a GRU of as many parameters",
+    "attention": "two layers of attention of as many parameters",
 }
 """What each control is."""
 
@@ -185,7 +185,15 @@ def controls_of(config: NeedleConfig) -> dict[str, Callable[[Trained], Control]]
     return {} if asked == "none" else CHEAP if asked == "default" else CHEAP | COSTLY
 
 
-def control_epochs(config: NeedleConfig) -> int:
+def peer_budget(config: NeedleConfig, training: TensorExamples) -> tuple[int, int]:
+    """Steps of an epoch and epochs of a peer."""
+    own = training.steps(config.train.batch_size, config.train.steps_per_epoch)
+    total = config.evaluation.peer_steps or own * config.train.epochs
+    per_epoch = min(own, total)
+    return per_epoch, -(-total // per_epoch)
+
+
+def control_epochs(config: NeedleConfig, training: TensorExamples) -> int:
     """Epochs of all controls that are trained."""
-    peers = config.evaluation.peer_epochs or config.train.epochs
+    peers = peer_budget(config, training)[1]
     return config.train.epochs + 2 * peers if config.evaluation.controls == "full" else 0

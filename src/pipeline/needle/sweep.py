@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 from pipeline.config.needle import NeedleConfig
@@ -41,14 +40,7 @@ class Variant:
 
 def variants(config: NeedleConfig) -> list[Variant]:
     """Every training of the sweep, seeds of one variant together."""
-    found, keys = [], list(config.sweep.grid)
-    for profile, settings in config.sweep.profiles.items():
-        for values in product(*config.sweep.grid.values()):
-            combined = dict(zip(keys, values, strict=True))
-            told = [f"{key.rsplit('.', 1)[-1]}={value}" for key, value in combined.items()]
-            name = " ".join([profile, *([", ".join(told)] if told else [])])
-            found += [Variant(name, seed, {**settings, **combined}) for seed in config.sweep.seeds]
-    return found
+    return [Variant(name, seed, told) for name, told in config.sweep_settings() for seed in config.sweep.seeds]
 
 
 def trained_variant(

@@ -45,7 +45,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         trained = Trained(config, model, device, training, validation, test, progress.advance)
         measured, by_split = _tested(stage, trained, folder, progress)
         names = controls_of(config)
-        progress.phase("controls", control_epochs(config) or None)
+        progress.phase("controls", control_epochs(config, training) or None)
         measured["controls"] = {}
         for name, control in names.items():
             progress.note(name)
