@@ -12,7 +12,7 @@ from pipeline.config.emma import HolographicConfig
 from pipeline.needle.heads import unitary
 from pipeline.needle.memory import HolographicMemory, Writes, bind, collisions, unbind
 
-ONE_TRACE = HolographicConfig(bucket_count=1, write_decay=1.0)
+ONE_TRACE = HolographicConfig(bucket_count=1, k_top=1, write_decay=1.0)
 
 
 def vectors(*shape: int, seed: int = 0) -> Tensor:
@@ -62,7 +62,7 @@ def test_a_trace_holds_as_many_pairs_as_theory_says(dimension: int, pairs: int, 
 
 
 def test_what_comes_later_or_stands_in_another_bucket_is_not_read() -> None:
-    memory = HolographicMemory(HolographicConfig(bucket_count=8, write_decay=1.0), 64)
+    memory = HolographicMemory(HolographicConfig(bucket_count=8, k_top=1, write_decay=1.0), 64)
     keys, values = unitary(vectors(1, 6, 64)), vectors(1, 6, 64, seed=1)
     writes = written(memory, keys, values)
     assert not read(memory, writes, keys[:, 2:3], values[0], at=2).any()
@@ -72,7 +72,7 @@ def test_what_comes_later_or_stands_in_another_bucket_is_not_read() -> None:
 
 
 def test_decay_counts_writes_to_the_bucket_and_not_positions() -> None:
-    memory = HolographicMemory(HolographicConfig(bucket_count=1, write_decay=0.5), 64)
+    memory = HolographicMemory(HolographicConfig(bucket_count=1, k_top=1, write_decay=0.5), 64)
     keys, values = unitary(vectors(1, 3, 64)), vectors(1, 3, 64, seed=1)
     writes = Writes(torch.tensor([[3, 50, 90]]), keys, values, torch.tensor([[1.0, 0.0, 1.0]]), memory.bucket(keys))
     reach = memory.reach(torch.tensor([[100, 60]]), torch.zeros(1, 2, 1, dtype=torch.long), writes)
@@ -106,7 +106,7 @@ def test_collisions_are_writes_to_buckets_used_before() -> None:
 
 
 def test_gradients_reach_keys_values_and_gates() -> None:
-    memory = HolographicMemory(HolographicConfig(bucket_count=1, write_norm_clip=9.0), 64)
+    memory = HolographicMemory(HolographicConfig(bucket_count=1, k_top=1, write_norm_clip=9.0), 64)
     vector, value = vectors(2, 3, 64).requires_grad_(), vectors(2, 3, 64, seed=1).requires_grad_()
     gates = torch.full((2, 3), 0.7, requires_grad=True)
     writes = written(memory, unitary(vector), value, gates)

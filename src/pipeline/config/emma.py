@@ -58,7 +58,9 @@ class HolographicConfig(Section):
     """The memory of one sequence."""
 
     bucket_count: int = Field(64, ge=1, description="traces; a key's own one is found by random projections")
-    k_top: int = Field(1, ge=1, description="buckets that a read sums, best first; the first is the key's own")
+    k_top: int = Field(
+        4, ge=1, description="buckets that a read sums, best first: a question's key is never quite its needle's"
+    )
     write_decay: float = Field(0.99, gt=0, le=1, description="factor of a bucket's trace at each write to it")
     write_strength: float = Field(0.5, gt=0, description="factor of what is written")
     write_norm_clip: float = Field(0.5, gt=0, description="largest norm of what is written")
@@ -119,4 +121,4 @@ class NeedleTrainConfig(Section):
     warmup_steps: int = Field(50, ge=0, description="steps over which the learning rate rises")
     lr_min_factor: float = Field(0.1, ge=0, le=1, description="share of the learning rate at the end (cosine)")
     gradient_clip: float = Field(1.0, gt=0, description="largest norm of a step's gradient")
-    eval_batch_size: int = Field(500, ge=1, description="sequences that are evaluated at once")
+    eval_batch_size: int = Field(100, ge=1, description="sequences that are evaluated at once")
