@@ -28,7 +28,9 @@ def capacity(dimension: int, values: int, pairs: int, trials: int, seed: int) ->
     generator = torch.Generator().manual_seed(seed)
     prototypes = normalize(torch.randn(values, dimension, generator=generator), dim=-1)
     labels = torch.randint(values, (trials, pairs), generator=generator)
-    memory = HolographicMemory(HolographicConfig(bucket_count=1, write_decay=1.0, write_norm_clip=1.0), dimension)
+    memory = HolographicMemory(
+        HolographicConfig(bucket_count=1, k_top=1, write_decay=1.0, write_norm_clip=1.0), dimension
+    )
     keys = unitary(torch.randn(trials, pairs, dimension, generator=generator))
     gates, positions = torch.ones(trials, pairs), torch.arange(pairs).expand(trials, pairs)
     writes = Writes(positions, keys, prototypes[labels], gates, torch.zeros_like(labels))

@@ -184,6 +184,8 @@ def bucket_terms(model: NeedleModel, outputs: Outputs, found: Needles) -> dict[s
     Softly: softmax of √D · cosines, what a choice among random directions looks like at keys of that dimension.
     """
     directions = model.memory.directions
+    if not found.labels.shape[1]:  # a Fourier transform of nothing is an error
+        return {"address_entropy": directions.new_zeros(()), "load_variance": directions.new_zeros(())}
     scores = model.memory.scores(gather(outputs.encoded.writes.keys, found.index))[found.written]
     choice = torch.softmax(scores * directions.shape[1] ** 0.5, -1)
     if not len(choice):
