@@ -184,10 +184,10 @@ def bucket_terms(model: NeedleModel, outputs: Outputs, found: Needles) -> dict[s
     Softly: softmax of √D · cosines, what a choice among random directions looks like at keys of that dimension.
     """
     directions = model.memory.directions
+    if not found.written.any():
+        nothing = outputs.predicted.sum() * 0
+        return {"address_entropy": nothing, "load_variance": nothing}
     scores = model.memory.scores(gather(outputs.encoded.writes.keys, found.index))[found.written]
     choice = torch.softmax(scores * directions.shape[1] ** 0.5, -1)
-    if not len(choice):
-        nothing = scores.sum()
-        return {"address_entropy": nothing, "load_variance": nothing}
     entropy = -(choice * choice.clamp_min(1e-12).log()).sum(-1).mean()
     return {"address_entropy": entropy, "load_variance": (choice.mean(0) * len(directions)).var(correction=0)}
