@@ -109,6 +109,14 @@ def test_a_loss_that_is_no_number_stops_with_its_step() -> None:
         trainer.epoch(0, EpochSettings())
 
 
+def test_the_first_examples_are_the_first_rows_and_every_epoch_sees_all_in_another_order() -> None:
+    assert torch.equal(TRAINING.first(5).batch.tokens, TRAINING.batch.tokens[:5]) and len(TRAINING.first(999)) == 64
+    orders = [torch.cat([batch.tokens for batch in TRAINING.shuffled(16, 0, epoch)]) for epoch in (0, 1)]
+    assert not torch.equal(*orders)
+    for order in orders:
+        assert sorted(order.tolist()) == sorted(TRAINING.batch.tokens.tolist())
+
+
 def test_a_callback_stops_training() -> None:
     rows = train(
         tiny(),

@@ -158,14 +158,14 @@ def key_cosines(one: Tensor, other: Tensor, dimension: int) -> Tensor:
 def value_nce(model: NeedleModel, outputs: Outputs, found: Needles, temperature: float) -> Tensor:
     """InfoNCE of written values against the batch's true ones; the same value elsewhere is no negative."""
     chosen = found.written.flatten().nonzero()[:ANCHORS, 0]
+    if not len(chosen):
+        return outputs.predicted.sum() * 0
     labels = found.labels.flatten()[chosen]
     predicted = gather(outputs.predicted, found.index).flatten(0, 1)[chosen]
     logits = predicted @ model.readout.prototypes()[labels].T / temperature
     own = torch.eye(len(chosen), dtype=torch.bool, device=logits.device)
     same = (labels[:, None] == labels) & ~own
     logits = logits.masked_fill(same, -1e4)
-    if not len(chosen):
-        return outputs.predicted.sum() * 0
     return cross_entropy(logits, torch.arange(len(chosen), device=logits.device))
 
 
