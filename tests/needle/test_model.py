@@ -52,7 +52,7 @@ def test_a_row_is_answered_the_same_in_any_batch(emma: EmmaConfig) -> None:
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("emma", [MARKED, EVERYWHERE])
+@pytest.mark.parametrize("emma", [MARKED, EVERYWHERE, LEARNED])
 @pytest.mark.parametrize("rule", ["plain", "delta"])
 def test_the_fast_path_is_the_loop_over_positions(emma: EmmaConfig, rule: str) -> None:
     model = tiny(emma, MEMORY.model_copy(update={"rule": rule})).eval()
@@ -78,8 +78,8 @@ def test_the_loop_trains_like_the_fast_path() -> None:
 
 
 def test_the_loop_refuses_what_needs_the_whole_sequence() -> None:
-    with pytest.raises(ModelError, match="max_writes_per_seq"):
-        forward_stepwise(tiny(LEARNED), sequences(2).tokens)
+    with pytest.raises(ModelError, match="liquid"):
+        forward_stepwise(tiny(model=TINY.model_copy(update={"liquid": True})), sequences(2).tokens)
 
 
 def test_without_memory_answers_are_chance() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,11 +12,12 @@ from pipeline.config.emma import EmmaConfig, NeedleLossConfig, NeedleTrainConfig
 from pipeline.errors import TrainingError
 from pipeline.needle.evaluation import accuracy, evaluate
 from pipeline.needle.examples import TensorExamples
+from pipeline.needle.layout import Layout
 from pipeline.needle.measures import measures, samples
 from pipeline.needle.peers import parameters, peer
 from pipeline.needle.training import EpochSettings, NeedleObjective, Row, Trainer, train, train_peer
-from tests.needle.sequences import LAYOUT, sequences
-from tests.needle.tiny import LEARNED, MARKED, tiny
+from tests.needle.sequences import LAYOUT, Sequences, sequences
+from tests.needle.tiny import LEARNED, MARKED, TINY, tiny
 
 SHORT = NeedleTrainConfig(batch_size=16, epochs=2, steps_per_epoch=3, eval_batch_size=50)
 TRAINING, VALIDATION = TensorExamples(sequences(64, seed=1)), TensorExamples(sequences(100, seed=2))
@@ -49,6 +51,38 @@ def test_the_same_seed_gives_the_same_weights_and_another_one_does_not() -> None
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_task_without_pairs_trains_and_is_measured() -> None:
+    none = torch.zeros(40, 0, dtype=torch.long)
+    batch = replace(sequences(40), pair_pos=none, pair_key=none, pair_val=none)
+    emma = EmmaConfig(writes="learned", answer="prediction")
+    model = tiny(emma, layout=replace(LAYOUT, write_token=None), model=TINY.model_copy(update={"liquid": True}))
+    examples = TensorExamples(batch)
+    rows = train(model, examples, examples, NeedleLossConfig(), SHORT, lambda rows: EpochSettings(0.02, 1.0), 0)
+    assert math.isfinite(rows[-1]["train.loss"]) and math.isnan(rows[-1]["val.write_cos.mean"])
+    assert rows[-1]["val.acc.by_pairs.0"] == rows[-1]["val.acc"]
+
+
+def test_questions_at_every_position_need_no_token_that_asks() -> None:
+    """Multi-query recall: pairs ``K V`` at the start, keys again later, asked where they stand."""
+    generator = torch.Generator().manual_seed(0)
+    keys = 1 + torch.rand(64, 9, generator=generator).argsort(1)[:, :2]
+    values = torch.randint(8, (64, 2), generator=generator)
+    tokens = torch.zeros(64, 12, dtype=torch.long)
+    tokens[:, 0:4:2], tokens[:, 1:4:2], tokens[:, 8:10] = keys, 10 + values, keys
+    places = torch.tensor([[1, 3]]).expand(64, 2)
+    batch = Sequences(tokens, places + torch.tensor([7, 6]), values, places, keys, values)
+    layout = Layout(18, 8, write_token=None, query_token=None, key_lag_write=1, key_lag_query=0)
+    model = tiny(EmmaConfig(writes="learned", max_writes_per_seq=4), layout=layout)
+    assert model(tokens).logits.shape == (64, 12, 8)
+    config = NeedleTrainConfig(batch_size=64, epochs=40, warmup_steps=1, lr=0.02)
+    examples = TensorExamples(batch)
+    trainer = Trainer(model, NeedleObjective(model, NeedleLossConfig(), model.memory.config), examples, config, 0)
+    for number in range(40):
+        trainer.epoch(number, EpochSettings())
+    found = measures(evaluate(model, examples, 64))
+    assert found["acc"] > 0.8 and found["gate.recall"] > 0.95
+
+
 def test_an_epoch_learns() -> None:
     model = tiny()
     config = NeedleTrainConfig(batch_size=32, epochs=1, warmup_steps=1, lr=0.01)
@@ -73,6 +107,14 @@ def test_a_loss_that_is_no_number_stops_with_its_step() -> None:
     trainer = Trainer(model, NeedleObjective(model, NeedleLossConfig(), model.memory.config), TRAINING, SHORT, 0)
     with pytest.raises(TrainingError, match="step 1"):
         trainer.epoch(0, EpochSettings())
+
+
+def test_the_first_examples_are_the_first_rows_and_every_epoch_sees_all_in_another_order() -> None:
+    assert torch.equal(TRAINING.first(5).batch.tokens, TRAINING.batch.tokens[:5]) and len(TRAINING.first(999)) == 64
+    orders = [torch.cat([batch.tokens for batch in TRAINING.shuffled(16, 0, epoch)]) for epoch in (0, 1)]
+    assert not torch.equal(*orders)
+    for order in orders:
+        assert sorted(order.tolist()) == sorted(TRAINING.batch.tokens.tolist())
 
 
 def test_a_callback_stops_training() -> None:

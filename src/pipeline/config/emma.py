@@ -68,7 +68,9 @@ class HolographicConfig(Section):
         "plain", description="delta: a write first takes out what the memory, cleaned up, holds under its key"
     )
     unitary_keys: bool = Field(True, description="whether every frequency of a key has magnitude 1")
-    load_balance_coeff: float = Field(0.001, ge=0, description="weight of the variance of soft loads of buckets")
+    load_balance_coeff: float = Field(
+        0.05, ge=0, description="weight of the variance of soft loads of buckets (document: .001, without a gradient)"
+    )
 
     @model_validator(mode="after")
     def _reads_fit_the_buckets(self) -> Self:

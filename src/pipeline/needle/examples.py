@@ -49,6 +49,10 @@ class TensorExamples:
     def __len__(self) -> int:
         return len(self.batch.tokens)
 
+    def first(self, count: int) -> TensorExamples:
+        """The first examples alone, for controls that need fewer."""
+        return TensorExamples(rows(self.batch, torch.arange(min(count, len(self)))), self.device)
+
     def in_order(self, size: int) -> Iterator[Batch]:
         """All examples, a batch of this size at a time."""
         for index in torch.split(torch.arange(len(self)), size):

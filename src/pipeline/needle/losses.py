@@ -158,14 +158,14 @@ def key_cosines(one: Tensor, other: Tensor, dimension: int) -> Tensor:
 def value_nce(model: NeedleModel, outputs: Outputs, found: Needles, temperature: float) -> Tensor:
     """InfoNCE of written values against the batch's true ones; the same value elsewhere is no negative."""
     chosen = found.written.flatten().nonzero()[:ANCHORS, 0]
+    if not len(chosen):
+        return outputs.predicted.sum() * 0
     labels = found.labels.flatten()[chosen]
     predicted = gather(outputs.predicted, found.index).flatten(0, 1)[chosen]
     logits = predicted @ model.readout.prototypes()[labels].T / temperature
     own = torch.eye(len(chosen), dtype=torch.bool, device=logits.device)
     same = (labels[:, None] == labels) & ~own
     logits = logits.masked_fill(same, -1e4)
-    if not len(chosen):
-        return outputs.predicted.sum() * 0
     return cross_entropy(logits, torch.arange(len(chosen), device=logits.device))
 
 
@@ -184,12 +184,10 @@ def bucket_terms(model: NeedleModel, outputs: Outputs, found: Needles) -> dict[s
     Softly: softmax of √D · cosines, what a choice among random directions looks like at keys of that dimension.
     """
     directions = model.memory.directions
-    if not found.labels.shape[1]:  # a Fourier transform of nothing is an error
-        return {"address_entropy": directions.new_zeros(()), "load_variance": directions.new_zeros(())}
+    if not found.written.any():
+        nothing = outputs.predicted.sum() * 0
+        return {"address_entropy": nothing, "load_variance": nothing}
     scores = model.memory.scores(gather(outputs.encoded.writes.keys, found.index))[found.written]
     choice = torch.softmax(scores * directions.shape[1] ** 0.5, -1)
-    if not len(choice):
-        nothing = scores.sum()
-        return {"address_entropy": nothing, "load_variance": nothing}
     entropy = -(choice * choice.clamp_min(1e-12).log()).sum(-1).mean()
     return {"address_entropy": entropy, "load_variance": (choice.mean(0) * len(directions)).var(correction=0)}

@@ -37,27 +37,45 @@ def forward_stepwise(model: NeedleModel, tokens: Tensor) -> Outputs:
     """The same answers as ``model(tokens)``; ``encoded.solved`` tells of the last position alone.
 
     Args:
-        model: Without a liquid lane, and with a gate that may write everywhere (``max_writes_per_seq`` null) or marks.
+        model: Without a liquid lane.
         tokens: int64 (B, L).
 
     Raises:
-        ModelError: The model has a liquid lane or picks the widest gates of a whole sequence.
+        ModelError: The model has a liquid lane.
     """
-    if model.lane is not None or (model.gate is not None and model.emma.max_writes_per_seq is not None):
-        raise ModelError("stepwise: expected model.liquid=false, and emma.max_writes_per_seq=null with a learned gate")
+    if model.lane is not None:
+        raise ModelError("stepwise: expected a model without a lane over positions; set model.liquid=false")
+    allowed = _allowed(model, tokens)
     size = model.memory.directions.shape[1] // 2 + 1
     traces = torch.zeros(
         len(tokens), model.memory.config.bucket_count, size, dtype=torch.complex64, device=tokens.device
     )
     steps = list[_Step]()
     for time in range(tokens.shape[1]):
-        step, traces = _advance(model, tokens, time, traces)
+        step, traces = _advance(model, tokens, time, traces, allowed[:, time])
         steps.append(step)
     return _conclude(model, tokens, steps)
 
 
-def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor) -> tuple[_Step, Tensor]:
-    """Solve one position, read, then write: the step and the traces (B, buckets, F) after it."""
+@torch.no_grad()
+def _allowed(model: NeedleModel, tokens: Tensor) -> Tensor:
+    """Where a write may be, (B, L) of zeros and ones: the widest gates are known only after all."""
+    if model.gate is None or model.emma.max_writes_per_seq is None:
+        return torch.ones(tokens.shape, device=tokens.device)
+    positions = model.encode(tokens).writes.positions
+    return torch.zeros(tokens.shape, device=tokens.device).scatter(1, positions, 1.0)
+
+
+def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor, allowed: Tensor) -> tuple[_Step, Tensor]:
+    """Solve one position, read, then write: the step and the traces (B, buckets, F) after it.
+
+    Args:
+        model: Whose weights.
+        tokens: All of them, (B, L).
+        time: The position.
+        traces: What is stored so far, (B, buckets, F).
+        allowed: Factor of the gate, (B,).
+    """
     config = model.memory.config
     drive = model.core.drive(tokens, torch.full((len(tokens), 1), time, device=tokens.device))
     states, solved = model.core.solve(drive)
@@ -68,7 +86,7 @@ def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor) -> t
         logit = torch.zeros_like(gate)
     else:
         logit = model.gate(states)[:, 0]
-        gate = logit.sigmoid()
+        gate = logit.sigmoid() * allowed
     nearest = model.memory.scores(key).topk(config.k_top, dim=-1).indices  # (B, k)
     raw = unbind(key, traces.gather(1, nearest[..., None].expand(-1, -1, traces.shape[2])).sum(1))
     place = (torch.arange(len(tokens), device=tokens.device), nearest[:, 0])
