@@ -21,6 +21,7 @@ from pipeline.needle.telemetry import EPOCHS_SCHEMA, SAMPLES_SCHEMA, STEPS_SCHEM
 from pipeline.progress import Quiet
 from pipeline.report.base import read_report
 from pipeline.stages.night import begin
+from pipeline.tracking.store import open_client
 
 TINY = (
     "device=cpu",
@@ -91,13 +92,19 @@ def test_a_run_trains_under_the_gate_compares_and_reports() -> None:
     assert list(told["timings"]) == ["persist_store", "wake_train", "evaluate", "promote"]
     assert [guard["name"] for guard in told["guards"]][:3] == ["accuracy", "cosine.write", "cosine.read_clean"]
     assert not report.promoted and report.capacity["1"].read_cosine == pytest.approx(1, abs=1e-3)
+    client, tracked = (
+        open_client(f"sqlite:///{run.root / 'mlflow' / 'mlflow.db'}"),
+        stage_results(run)["report"].metrics["mlflow_run"],
+    )
+    for name, points in {"train.loss": 12, "train.loss.nce_key": 12, "epoch.val.acc": 3, "epoch.nce_lambda": 3}.items():
+        assert len(client.get_metric_history(tracked, name)) == points, name
     plots = {plot.stem for plot in (run.path / "plots").iterdir()}
     assert plots == {"gate", "cosines", "collisions", "accuracy", "capacity", "controls"}
     assert (run.path / "report.html").stat().st_size > 50_000
 
 
 def test_telemetry_replays_the_gate_and_tells_of_every_step_and_sample() -> None:
-    run = night("evaluation.controls=none", "evaluation.samples=10")
+    run = night("evaluation.controls=none", "logging.samples=10")
     folder = stage_results(run)["wake_train"].path
     epochs = read_table(folder / "epochs.parquet", EPOCHS_SCHEMA)
     assert replayed(epochs) == decisions_of(epochs) and epochs.num_rows == 3
@@ -189,7 +196,7 @@ def test_a_sweep_is_trained_over_seeds_beside_the_model() -> None:
         "nce.nce_gate_allow_plateau=false",
         "nce.nce_gate_read_threshold=1.0",
     )
-    run = night("evaluation.controls=none", *sweep)
+    run = night("evaluation.controls=none", "tracking.enabled=true", *sweep)
     found = read_report(NeedleReport, run.path).sweep
     assert list(found) == ["closed", "open nce_lambda_max=0.01", "open nce_lambda_max=0.02"]
     assert found["closed"]["open_fraction"].mean == 0 < found["open nce_lambda_max=0.01"]["open_fraction"].mean
@@ -225,6 +232,22 @@ def test_every_deployment_runs(deployment: str) -> None:
     assert report.writes == ("learned" if deployment == "listops" else "marked")
     assert (report.cosine.write is None) == (deployment == "listops")
     assert len(report.sweep) == (5 if deployment == "adaptive-lambda-sweep" else 0)
+
+
+def test_a_learned_gate_writes_where_it_opens() -> None:
+    run = night("evaluation.controls=default", "emma.writes=learned", "emma.max_writes_per_seq=4")
+    report = read_report(NeedleReport, run.path)
+    steps = read_table(stage_results(run)["wake_train"].path / "steps.parquet", STEPS_SCHEMA)
+    assert report.writes == "learned" and report.written.per_sequence <= 4 and "loss.gate" in steps.column_names
+    assert report.control_details["label_shuffle"]["changed_answers"] == 0
+
+
+def test_other_controls_train_nothing_again() -> None:
+    run = night("evaluation.controls=none")
+    again = night("evaluation.controls=default", start="evaluate")
+    assert stage_results(again)["wake_train"].digest == stage_results(run)["wake_train"].digest
+    assert not (again.path / "wake_train" / "checkpoint.safetensors").exists()
+    assert set(read_report(NeedleReport, again.path).controls) == set(CHEAP)
 
 
 def test_splits_lie_in_the_store_and_share_no_sequence() -> None:

@@ -34,11 +34,16 @@ class NeedleEvaluationConfig(Section):
         None, ge=1, description="steps of a GRU and attention; null is the model's, ten times as long on a CPU"
     )
     invariance: int = Field(64, ge=2, description="test sequences that are also answered one at a time")
-    samples: int = Field(100, ge=0, description="validation sequences whose reads and writes are kept every epoch")
     capacity_pairs: tuple[int, ...] = Field(
         (1, 2, 4, 8, 16, 32, 64), min_length=1, description="pairs in one bucket at which the memory alone is measured"
     )
     capacity_trials: int = Field(200, ge=1, description="random memories at each of them")
+
+
+class NeedleLoggingConfig(Section):
+    """What of a training is kept besides figures of every step and epoch."""
+
+    samples: int = Field(100, ge=0, description="validation sequences whose reads and writes are kept every epoch")
 
 
 class NeedleGuardsConfig(Section):
@@ -87,6 +92,7 @@ class NeedleConfig(FlowConfig):
     train: NeedleTrainConfig = Field(NeedleTrainConfig(), description="the optimiser")
     nce: NceConfig = Field(NceConfig(), description="the gate of the contrastive loss")
     alarms: AlarmConfig = Field(AlarmConfig(), description="what stops a training that goes wrong")
+    logging: NeedleLoggingConfig = Field(NeedleLoggingConfig(), description="what of a training is kept")
     evaluation: NeedleEvaluationConfig = Field(NeedleEvaluationConfig(), description="controls")
     sweep: NeedleSweepConfig = Field(NeedleSweepConfig(), description="other settings beside the model's")
     guards: NeedleGuardsConfig = Field(NeedleGuardsConfig(), description="what a run must reach")

@@ -15,7 +15,7 @@ from pipeline.config.needle import NeedleConfig
 from pipeline.needle.building import layout_of, new_model
 from pipeline.needle.course import Course
 from pipeline.needle.evaluation import accuracy, evaluate, shuffled_read, zero_read
-from pipeline.needle.examples import TensorExamples, rows
+from pipeline.needle.examples import TensorExamples
 from pipeline.needle.measures import right
 from pipeline.needle.model import NeedleModel
 from pipeline.needle.peers import parameters, peer
@@ -79,7 +79,7 @@ def _logit_change(trained: Trained, other: TensorExamples) -> float:
 def batch_invariance(trained: Trained) -> Control:
     """Some test sequences alone against the same ones in one batch."""
     model, count = trained.model.eval(), min(trained.config.evaluation.invariance, len(trained.test))
-    some = TensorExamples(rows(trained.test.batch, torch.arange(count)), trained.test.device)
+    some = trained.test.first(count)
     together = accuracy(model, some, count)
     alone = accuracy(model, some, 1)
     change = 0.0

@@ -54,7 +54,18 @@ def flow_reports() -> dict[str, FlowReport]:
         ),
         "needle": FlowReport(
             NeedleReport,
-            ("accuracy", "controls", "cosine", "collisions", "gate", "written", "training.steps_to_90"),
+            (
+                "accuracy.test",
+                "accuracy.by_length",
+                "accuracy.by_load",
+                "controls",
+                "cosine",
+                "collisions",
+                "gate",
+                "written",
+                "training.steps_to_90",
+                "control_details.no_infonce.steps_to_90",
+            ),
         ),
     }
 

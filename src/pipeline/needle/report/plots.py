@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.needle.report.schema import NeedleReport
 from pipeline.report.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, new_axes, new_panels, png
@@ -29,6 +30,7 @@ def gate_plot(report: NeedleReport, epochs: pa.Table) -> Figure | None:
             if state == "open":
                 axes.axvspan(number - 0.5, number + 0.5, color=GREEN, alpha=0.12, linewidth=0)
         axes.set(xlabel="epoch", xlim=(0.5, numbers[-1] + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].step(numbers, _column(epochs, "nce_lambda"), where="mid", color=RED)
     panels[0].set(ylabel="λ", ylim=(0, None))
     panels[1].plot(numbers, 100 * _column(epochs, "val.acc"), color=BLUE, marker="o", markersize=3, label="validation")
@@ -47,6 +49,7 @@ def cosines_plot(report: NeedleReport, epochs: pa.Table) -> Figure | None:
         if not np.isnan(values).all():
             axes.plot(_column(epochs, "epoch"), values, color=colour, marker="o", markersize=3, label=label)
     axes.set(xlabel="epoch", ylabel="cosine", ylim=(min(0.0, axes.get_ylim()[0]), 1.02))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -64,7 +67,8 @@ def collisions_plot(report: NeedleReport, epochs: pa.Table) -> Figure | None:
     ):
         axes.plot(_column(epochs, "epoch"), _column(epochs, name), color=colour, marker="o", markersize=3, label=label)
     axes.set(xlabel="epoch", ylabel="share", ylim=(0, 1.02))
-    axes.legend(frameon=False, fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=2)
     return figure
 
 

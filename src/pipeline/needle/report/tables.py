@@ -33,7 +33,10 @@ def accuracy_table(report: NeedleReport) -> Table:
     """Accuracy by length and by number of needles."""
     rows = [("test", percent(report.accuracy.test))]
     rows += [(f"length {length}", percent(value)) for length, value in report.accuracy.by_length.items()]
-    rows += [(f"{load} needles", percent(value)) for load, value in report.accuracy.by_load.items()]
+    rows += [
+        (f"{load} needle{'s' if load != '1' else ''}", percent(value))
+        for load, value in report.accuracy.by_load.items()
+    ]
     return Table("Accuracy (%, test questions)", ("sequences", "right"), tuple(rows))
 
 
@@ -42,11 +45,15 @@ def controls_table(report: NeedleReport) -> Table:
     rows = []
     for name, value in report.controls.items():
         details = report.control_details[name]
-        told = ", ".join(f"{key.replace('_', ' ')} {figure:,.4g}" for key, figure in details.items())
+        told = ", ".join(f"{key.replace('_', ' ')} {_figure(figure)}" for key, figure in details.items())
         rows.append((name, ABOUT[name], percent(value), told or NOT_MEASURED))
     rows.sort(key=lambda row: list(ABOUT).index(row[0]))
     title = f"Controls (%, chance {percent(report.chance)}, the model {percent(report.accuracy.test)})"
     return Table(title, ("control", "what it is", "right", "details"), tuple(rows))
+
+
+def _figure(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def sweep_table(report: NeedleReport) -> Table:
@@ -96,4 +103,6 @@ def other_table(report: NeedleReport) -> Table:
 
 
 def _text(value: float | str | None) -> str:
-    return (value or NOT_MEASURED) if isinstance(value, str) else number(value)
+    if isinstance(value, str):
+        return value or NOT_MEASURED
+    return number(round(value)) if value is not None and value > 1000 else number(value)

@@ -8,7 +8,7 @@ _LEARNED = ("seed", "device", "data", "model", "emma", "memory", "read", "loss",
 
 STAGES: tuple[StageSpec, ...] = (
     StageSpec("persist_store", (), ("seed", "session", "fresh", "data")),
-    StageSpec("wake_train", ("persist_store",), (*_LEARNED, "evaluation")),
+    StageSpec("wake_train", ("persist_store",), (*_LEARNED, "logging")),
     StageSpec("evaluate", ("persist_store", "wake_train"), (*_LEARNED, "evaluation", "sweep")),
     StageSpec("promote", ("persist_store", "wake_train", "evaluate"), ("guards", "tracking")),
     StageSpec("report", ("persist_store", "wake_train", "evaluate", "promote"), ("seed", "guards", "tracking")),

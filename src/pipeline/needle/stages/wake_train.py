@@ -88,7 +88,7 @@ def _epoch(course: Course, stage: Stage, progress: Progress) -> None:
         progress.advance()
 
     evaluation = course.epoch(note)
-    kept = samples_table(samples(evaluation, "val", number), course.config.evaluation.samples)
+    kept = samples_table(samples(evaluation, "val", number), course.config.logging.samples)
     for name, table in {"steps": steps_table(told, first), "samples": kept}.items():
         write_table(_part(stage, name, number), table, _PARTS[name], stage.config_hash)
     decision, row = course.decisions[-1], course.rows[-1]
