@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from flows.needle import run_inline
+from flows.needle import needle, run_inline
 from pipeline.artifacts import RunFolder, read_json, read_table, stage_results
 from pipeline.config import deployments
 from pipeline.errors import ConfigError
@@ -248,6 +248,17 @@ def test_other_controls_train_nothing_again() -> None:
     assert stage_results(again)["wake_train"].digest == stage_results(run)["wake_train"].digest
     assert not (again.path / "wake_train" / "checkpoint.safetensors").exists()
     assert set(read_report(NeedleReport, again.path).controls) == set(CHEAP)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_prefect_runs_the_same_stages() -> None:
+    overrides = [*TINY, *NEEDLES, "evaluation.controls=none"]
+    outcome = needle(deployment="len256", overrides=overrides, run_id="prefect", only="persist_store")
+    assert outcome["stopped_after"] == "persist_store"
+    told = needle(deployment="len256", overrides=overrides, run_id="prefect")
+    assert not told["promoted"] and "accuracy" in told["failed_guards"]
+    trained = stage_results(RunFolder.at(Path(told["folder"])))["wake_train"]
+    assert trained.digest == stage_results(night("evaluation.controls=none"))["wake_train"].digest
 
 
 def test_splits_lie_in_the_store_and_share_no_sequence() -> None:

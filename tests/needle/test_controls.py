@@ -6,10 +6,21 @@ from typing import Any
 
 import pytest
 
+from pipeline.config import NeedleConfig, load_config
 from pipeline.needle import controls
 from pipeline.needle.building import made, new_model
 from pipeline.needle.capacity import capacity
-from pipeline.needle.controls import ABOUT, CHEAP, COSTLY, Trained, batch_invariance, label_shuffle, without_infonce
+from pipeline.needle.controls import (
+    ABOUT,
+    CHEAP,
+    COSTLY,
+    Trained,
+    batch_invariance,
+    control_epochs,
+    controls_of,
+    label_shuffle,
+    without_infonce,
+)
 from pipeline.needle.course import Course
 from pipeline.needle.examples import TensorExamples
 from pipeline.needle.model import NeedleModel
@@ -56,6 +67,15 @@ def test_every_control_gives_an_accuracy() -> None:
     for name, control in (CHEAP | COSTLY).items():
         assert 0 <= control(case)["accuracy"] <= 1, name
     assert list(ABOUT) == [*CHEAP, *COSTLY]
+
+
+def test_a_task_without_pairs_has_no_infonce_to_leave_out() -> None:
+    listops, needle = load_config("needle/listops"), load_config("needle/len256")
+    assert isinstance(listops, NeedleConfig) and isinstance(needle, NeedleConfig)
+    assert set(controls_of(needle)) - set(controls_of(listops)) == {"no_infonce"}
+    training = trained().training
+    assert control_epochs(tiny_config(), training) == 4 + 1 + 1
+    assert control_epochs(tiny_config(evaluation__controls="default"), training) == 0
 
 
 def test_without_infonce_there_is_neither_lambda_nor_the_key_term() -> None:

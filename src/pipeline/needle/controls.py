@@ -180,9 +180,9 @@ ABOUT = {
 
 
 def controls_of(config: NeedleConfig) -> dict[str, Callable[[Trained], Control]]:
-    """The controls that are asked for."""
-    asked = config.evaluation.controls
-    return {} if asked == "none" else CHEAP if asked == "default" else CHEAP | COSTLY
+    """The controls that are asked for; a task without pairs has no InfoNCE to leave out."""
+    asked = {"none": {}, "default": CHEAP, "full": CHEAP | COSTLY}[config.evaluation.controls]
+    return {name: control for name, control in asked.items() if name != "no_infonce" or config.data.blocks}
 
 
 def peer_budget(config: NeedleConfig, training: TensorExamples) -> tuple[int, int]:
@@ -195,5 +195,5 @@ def peer_budget(config: NeedleConfig, training: TensorExamples) -> tuple[int, in
 
 def control_epochs(config: NeedleConfig, training: TensorExamples) -> int:
     """Epochs of all controls that are trained."""
-    peers = peer_budget(config, training)[1]
-    return config.train.epochs + 2 * peers if config.evaluation.controls == "full" else 0
+    names, peers = controls_of(config), peer_budget(config, training)[1]
+    return config.train.epochs * ("no_infonce" in names) + peers * (("gru" in names) + ("attention" in names))
