@@ -230,6 +230,9 @@ def test_every_deployment_runs(deployment: str) -> None:
     report = read_report(NeedleReport, run.path)
     assert run.state == "done" and set(report.controls) == set(CHEAP)
     assert report.writes == ("learned" if deployment == "listops" else "marked")
+    if deployment == "listops":
+        assert list(map(int, report.accuracy.by_length)) == sorted(map(int, report.accuracy.by_length))
+        assert "129" not in report.accuracy.by_length and not report.accuracy.by_load
     assert (report.cosine.write is None) == (deployment == "listops")
     assert len(report.sweep) == (5 if deployment == "adaptive-lambda-sweep" else 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from pipeline.needle.evaluation import Evaluation
@@ -51,6 +52,22 @@ def measures(evaluation: Evaluation) -> dict[str, float]:
     }
     for pairs in sorted(set(asked["pairs"].tolist())):
         found[f"acc.by_pairs.{pairs}"] = _mean(correct[asked["pairs"] == pairs])
+    return found
+
+
+def by_tokens(evaluation: Evaluation, tokens_used: Tensor) -> dict[int, float]:
+    """Accuracy by quarters of sequences, the shortest first, each under the tokens of its longest one.
+
+    Args:
+        evaluation: Of sequences that differ in length.
+        tokens_used: Tokens of each before padding, (examples,).
+    """
+    asked = tokens_used[evaluation.questions["example"]]
+    edges = torch.quantile(tokens_used.float(), torch.tensor([0.25, 0.5, 0.75, 1.0]), interpolation="higher")
+    correct, found, before = right(evaluation), dict[int, float](), -1
+    for edge in sorted({int(edge) for edge in edges}):
+        found[edge] = _mean(correct[(asked > before) & (asked <= edge)])
+        before = edge
     return found
 
 

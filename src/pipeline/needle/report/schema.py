@@ -1,7 +1,8 @@
 """``report.json`` of the flow ``needle``, schema version 1: the contract that other programs read.
 
 Accuracies are shares of right answers to test questions, evaluated without any true value in the memory. Keys of
-``by_length`` are tokens of a sequence, those of ``by_load`` needles in it.
+``by_length`` are tokens of a sequence, those of ``by_load`` needles in it. Where sequences of one split differ in
+length, each key of ``by_length`` stands for a quarter of them, and is the length of its longest one.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from pipeline.artifacts import RunFolder, Stage, StageResult, read_json, write_json
 from pipeline.config.needle import NeedleConfig
 from pipeline.needle.building import device_of, others, stored
@@ -18,10 +20,11 @@ from pipeline.needle.capacity import capacity
 from pipeline.needle.controls import Trained, control_epochs, controls_of
 from pipeline.needle.course import load_model
 from pipeline.needle.evaluation import evaluate
-from pipeline.needle.measures import measures, samples
+from pipeline.needle.measures import by_tokens, measures, samples
 from pipeline.needle.stages.persist_store import folder_of
 from pipeline.needle.stages.wake_train import MODEL
 from pipeline.needle.sweep import over_variants, trained_variant, variants
+from pipeline.needle.tasks.tables import read_split
 from pipeline.needle.telemetry import SAMPLES_SCHEMA, samples_table
 from pipeline.progress import Progress
 from pipeline.stages.registry import opened
@@ -81,11 +84,15 @@ def _tested(
         progress.advance()
     main, own = by_split["test"], config.data
     by_length = {own.length: main} | {n: by_split[f"test_length_{n}"] for n in lengths}
+    used = torch.tensor(read_split(folder / "test.parquet").tokens_used)
+    lengths_told = {str(n): by_length[n]["acc"] for n in sorted(by_length)}
+    if used.min() < used.max():
+        lengths_told = {str(tokens): value for tokens, value in by_tokens(test, used).items()}
     by_load = {own.n_pairs: main} | {n: by_split[f"test_pairs_{n}"] for n in loads} if own.blocks else {}
     measured = {
         "accuracy": {
             "test": main["acc"],
-            "by_length": {str(n): by_length[n]["acc"] for n in sorted(by_length)},
+            "by_length": lengths_told,
             "by_load": {str(n): by_load[n]["acc"] for n in sorted(by_load)},
         },
         "questions": len(test.questions["pred"]),
