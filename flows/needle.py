@@ -17,10 +17,11 @@ from pydantic import Field
 from pipeline.config import RUN_ID, NeedleConfig, deployments, override_pattern
 from pipeline.needle.stages.order import STAGES
 from pipeline.progress import Quiet, Terminal
-from pipeline.stages.night import Night, begin
+from pipeline.stages.night import Night
 from tasks.evaluate import evaluate
+from tasks.one_place import run_as_flow, run_here
 from tasks.persist_store import persist_store
-from tasks.placement import Call, Result, StageReached, inline, judged, only_stage, through_prefect, warn
+from tasks.placement import Call, Result
 from tasks.promote import promote
 from tasks.report import report
 from tasks.wake_train import wake_train
@@ -42,18 +43,8 @@ def every_stage(call: Call) -> Result:
 
 
 def run_inline(night: Night, shown: Terminal | Quiet, only: str | None = None) -> Result | None:
-    """Everything in this process, as plain functions; what ``engram run`` does.
-
-    Args:
-        night: The run.
-        shown: Where progress is shown.
-        only: The one stage to run; the result is None then.
-    """
-    try:
-        return every_stage(only_stage(inline(night.run, shown), night.run, only))
-    except StageReached as reached:
-        night.stop_after(str(reached))
-        return None
+    """What ``engram run`` calls: see `tasks.one_place.run_here`."""
+    return run_here(every_stage, night, shown, only)
 
 
 @flow(name="needle", persist_result=False)
@@ -73,10 +64,4 @@ def needle(
         from_stage: Run this stage and all later ones again.
         only: Run this stage alone; earlier ones have to be finished.
     """
-    with begin(f"needle/{deployment}", overrides or [], run_id=run_id, start=from_stage, only=only, tell=warn) as night:
-        try:
-            every_stage(only_stage(through_prefect(str(night.run.path)), night.run, only))
-        except StageReached as reached:
-            return night.stop_after(str(reached))
-        outcome: dict[str, Any] = judged(night.outcome())
-        return outcome
+    return run_as_flow(every_stage, f"needle/{deployment}", overrides, run_id, from_stage, only)

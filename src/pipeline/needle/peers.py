@@ -6,6 +6,7 @@ A peer answers where the tokens ask, and is as wide as its budget of parameters 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,7 +28,7 @@ class PeerOutputs:
     positions: Tensor
 
 
-class Peer(nn.Module):
+class Peer(nn.Module, ABC):
     """What peers share: an embedding, an answer at the questions.
 
     Args:
@@ -41,9 +42,10 @@ class Peer(nn.Module):
         self.embedding = nn.Embedding(layout.vocabulary, width)
         self.answer = nn.Linear(width, layout.values)
 
+    @abstractmethod
     def states(self, tokens: Tensor) -> Tensor:
         """Tokens (B, L) to states (B, L, width) that have seen nothing later."""
-        raise NotImplementedError
+        ...
 
     def forward(self, tokens: Tensor) -> PeerOutputs:
         """Tokens (B, L) to answers."""
