@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pipeline.config import FlowConfig, config_dict
 from pipeline.evaluation.guards import Verdict, all_passed
 from pipeline.progress import Progress
 from pipeline.report.base import Identity
+from pipeline.stages.registry import opened
 from pipeline.tracking import Tracker, open_tracker
 from pipeline.tracking.tracker import NOTE_TAG
 
@@ -57,35 +58,39 @@ def register_night(
 
 
 def promote_network(
-    stage: Stage,
     run: RunFolder,
     config: FlowConfig,
     inputs: Mapping[str, StageResult],
-    judged: list[Verdict],
     progress: Progress,
+    judge: Callable[[], list[Verdict]],
     trained: str = "sleep_distil",
-) -> None:
-    """What stage ``promote`` of a flow with a network of its own does once the guards are judged.
+) -> StageResult:
+    """Stage ``promote`` of a flow with a network of its own: ``champion`` moves only if every guard passes.
 
     Args:
-        stage: Takes ``verdict.json`` and the metrics.
         run: The run's folder.
         config: The run's configuration.
         inputs: All earlier stages.
-        judged: Every guard; ``champion`` moves only if all of them passed.
         progress: Reports parts of the work.
+        judge: Every guard, from figures that no test data went into.
         trained: The stage that holds the network.
 
     Raises:
         ServiceError: The registry cannot be reached.
     """
-    passed = all_passed(judged)
-    progress.phase("registering the network")
-    tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"
-    version, promoted = register_night(tracker, config, run, inputs, name, inputs[trained].path, passed)
-    verdict = {"passed": passed, "promoted": promoted, "guards": judged}
-    stage.write_json("verdict.json", verdict)
-    stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
+    with opened(run, config, "promote", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        progress.phase("judging the guards")
+        judged = judge()
+        passed = all_passed(judged)
+        progress.phase("registering the network")
+        tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"
+        version, promoted = register_night(tracker, config, run, inputs, name, inputs[trained].path, passed)
+        verdict = {"passed": passed, "promoted": promoted, "guards": judged}
+        stage.write_json("verdict.json", verdict)
+        stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
+    return stage.result
 
 
 def lineage_of(run: RunFolder, config: FlowConfig, inputs: Mapping[str, StageResult]) -> dict[str, str]:

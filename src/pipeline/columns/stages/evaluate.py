@@ -23,9 +23,10 @@ from pipeline.columns.measures import Overlap, accuracy, mask_entropy, overlap, 
 from pipeline.columns.stages.replayed import read_replay
 from pipeline.columns.stages.sleep_distil import STATE
 from pipeline.columns.stages.wake_train import snapshot
-from pipeline.columns.summaries import backward_transfer, deltas, mean_difference, occupancy, shares
+from pipeline.columns.summaries import backward_transfer, deltas, occupancy, shares
 from pipeline.columns.tasks import load_tasks
 from pipeline.config import ColumnsConfig
+from pipeline.continual.paired import mean_difference
 from pipeline.images import load_images
 from pipeline.progress import Progress
 from pipeline.stages.registry import opened

@@ -10,7 +10,6 @@ from pipeline.config.needle import NeedleConfig
 from pipeline.needle.guards import verdicts
 from pipeline.progress import Progress
 from pipeline.stages.registration import promote_network
-from pipeline.stages.registry import opened
 
 
 def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -25,10 +24,11 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
     Raises:
         ServiceError: The registry cannot be reached.
     """
-    with opened(run, config, "promote", inputs) as stage:
-        if stage.hit:
-            return stage.result
-        progress.phase("judging the guards")
-        judged = verdicts(inputs["wake_train"].metrics["guard_figures"], config.guards)
-        promote_network(stage, run, config, inputs, judged, progress, trained="wake_train")
-    return stage.result
+    return promote_network(
+        run,
+        config,
+        inputs,
+        progress,
+        lambda: verdicts(inputs["wake_train"].metrics["guard_figures"], config.guards),
+        trained="wake_train",
+    )

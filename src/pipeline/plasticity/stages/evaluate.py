@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from pipeline.artifacts import RunFolder, StageResult, read_json, write_json
-from pipeline.columns.summaries import mean_difference
 from pipeline.config.liquid import PlasticityConfig
+from pipeline.continual.paired import mean_difference
 from pipeline.continual.stream import Stream
 from pipeline.images import load_images
 from pipeline.plasticity import measures

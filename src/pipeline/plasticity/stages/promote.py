@@ -10,7 +10,6 @@ from pipeline.config.liquid import PlasticityConfig
 from pipeline.plasticity.guards import verdicts
 from pipeline.progress import Progress
 from pipeline.stages.registration import promote_network
-from pipeline.stages.registry import opened
 
 
 def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
@@ -25,10 +24,10 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
     Raises:
         ServiceError: The registry cannot be reached.
     """
-    with opened(run, config, "promote", inputs) as stage:
-        if stage.hit:
-            return stage.result
-        progress.phase("judging the guards")
-        judged = verdicts(read_json(inputs["evaluate"].path / "metrics.json")["guard_figures"], config.guards)
-        promote_network(stage, run, config, inputs, judged, progress)
-    return stage.result
+    return promote_network(
+        run,
+        config,
+        inputs,
+        progress,
+        lambda: verdicts(read_json(inputs["evaluate"].path / "metrics.json")["guard_figures"], config.guards),
+    )
