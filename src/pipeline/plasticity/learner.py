@@ -126,10 +126,7 @@ class PlasticLearner:
         if acts:
             targets = labels if replayed is None else torch.cat([labels, replayed.labels])
             reward = torch.where(logits.detach().argmax(-1) == targets, 1.0, -1.0)
-            if (
-                len(judge)
-                and (self.steps // config.stdp_interval) % max(1, config.meta_interval // config.stdp_interval) == 0
-            ):
+            if len(judge) and self.local.judged(self.steps):
                 self.local.judge(*self._judged(judge), spikes, reward)
             self.local.update(spikes, reward)
         if config.use_experience_replay and keep:

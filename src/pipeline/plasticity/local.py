@@ -54,6 +54,11 @@ class LocalPlasticity:
         """Whether the rule acts after this step."""
         return bool(self.layers) and (step + 1) % self.config.stdp_interval == 0
 
+    def judged(self, step: int) -> bool:
+        """Whether the controller is told how held-out images fare before the rule acts after this step."""
+        updates = max(1, self.config.meta_interval // self.config.stdp_interval)
+        return self.controller is not None and (step // self.config.stdp_interval) % updates == 0
+
     @torch.no_grad()
     def update(self, spikes: Mapping[int, Spikes], reward: Tensor) -> None:
         """Change every layer's synapses by what both their sides did.
