@@ -45,7 +45,7 @@ def kill_nights(nights: Nights, reference: Reference, findings: Findings, kills:
 def ended_well(nights: Nights, root: Path, reference: Reference) -> list[str]:
     """Everything that has to hold once the first teacher and the first night are through."""
     run = run_of(root, 1)
-    if run is None or run.state != "done":
+    if run is None or not is_done(root):
         return [f"the night never ended: {run.path if run else root}"]
     found = whole(root) + exact(root, SESSION, nights.acknowledged(root, ["first"])) + settled(root)
     if reference.results[0]["report"]["promoted"]:
@@ -92,6 +92,12 @@ def _attempt(nights: Nights, reference: Reference, root: Path, step: Step, wante
         time.sleep(random.random() * max(0.05, lasts))
     running.kill()
     return running.wait()
+
+
+def is_done(root: Path, number: int = 1) -> bool:
+    """Whether night ``number`` is through, and says so."""
+    run = run_of(root, number)
+    return run is not None and run.state == "done"
 
 
 def unfinished(root: Path, number: int = 1) -> list[str]:

@@ -20,7 +20,7 @@ import psutil
 from pipeline.bench.faults.commands import Ended, Running
 from pipeline.bench.faults.findings import Findings
 from pipeline.bench.faults.invariants import whole
-from pipeline.bench.faults.kill import ATTEMPTS, STAGES, ended_well, unfinished, wait_for_stage
+from pipeline.bench.faults.kill import ATTEMPTS, ended_well, is_done, unfinished, wait_for_stage
 from pipeline.bench.faults.nights import Nights, Reference, Step
 from pipeline.config.faults import Victim
 from pipeline.errors import ServiceError
@@ -157,10 +157,10 @@ def _left_running(root: Path, patience: float = PATIENCE) -> list[str]:
 
 
 def _finish(nights: Nights, findings: Findings, root: Path, step: Step) -> list[str]:
-    """The same command until the night is done."""
+    """The same command until the night is done: one that was killed behind its last stage ends at the next as well."""
     ended = Ended(0, "", 0.0)
     for _ in range(ATTEMPTS):
-        if not set(unfinished(root)) & set(STAGES):
+        if is_done(root):
             return []
         ended = nights.engram.run(step.arguments, root)
-    return findings.check([f"{step.name} does not end: {ended.output[-800:]}"], root) if unfinished(root) else []
+    return [] if is_done(root) else findings.check([f"{step.name} does not end: {ended.output[-800:]}"], root)
