@@ -91,7 +91,8 @@ def run_report(run: RunFolder, config: NeedleConfig, inputs: Mapping[str, StageR
         },
         "controls": {name: told["accuracy"] for name, told in measured["controls"].items()},
         "control_details": {
-            name: {key: value for key, value in told.items() if key != "accuracy" and value is not None}
+            name: {key: value for key, value in told.items() if key != "accuracy"}
+            | {"seconds": inputs["evaluate"].metrics["control_seconds"][name]}
             for name, told in measured["controls"].items()
         },
         "guards": verdict["guards"],
