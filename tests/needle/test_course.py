@@ -68,6 +68,8 @@ def test_a_drop_behind_the_opening_stops_the_training(monkeypatch: pytest.Monkey
     assert len(trained.rows) == 3 and "2 times in a row" in trained.stopped
     told = trained.summary()
     assert told["significant_drops"] == 2 and told["drop"]["difference"] == pytest.approx(-0.15)
+    assert told["drop_epochs"] == [2, 3] and "drop.difference" not in trained.rows[0]
+    assert trained.rows[1]["drop.difference"] == pytest.approx(-0.15) and trained.rows[1]["drop.significant"] == 1
     assert told["open_fraction"] == 2 / 4  # of the epochs that are configured
 
 

@@ -162,6 +162,7 @@ class Course:
             )
             level = self.config.alarms.drop_level
             self.drops.append(paired_drop(before, after, level, evaluations, self.config.seed))
+            row |= _drop_figures(self.drops[-1])
             alarm = drop_alarm(self.config.alarms, self.drops)
             if alarm.raised:
                 self.stopped = alarm.reason
@@ -226,6 +227,7 @@ class Course:
             "lambda_max": max(decision.nce_lambda for decision in self.decisions),
             "opened_epoch": opened[0].epoch if opened else None,
             "significant_drops": sum(test.significant for test in self.drops),
+            "drop_epochs": [number for number, row in enumerate(self.rows, 1) if row.get("drop.significant")],
             "drop": asdict(self.drops[-1]) if self.drops else None,
             "stopped": self.stopped,
             "steps_to_90": self.steps_to_90,
@@ -250,6 +252,18 @@ class Course:
 def steps_to(rows: list[Row], accuracy: float) -> int | None:
     """The least step of rows whose validation accuracy is at a value or above; None: there is none."""
     return min((int(row["step"]) for row in rows if row["val.acc"] >= accuracy), default=None)
+
+
+def _drop_figures(test: DropTest) -> Row:
+    """Columns of the table of epochs: change since the gate opened, its interval, and whether it is a drop."""
+    low, high = test.ci95
+    return {
+        "drop.difference": test.difference,
+        "drop.low": low,
+        "drop.high": high,
+        "drop.p_value": test.p_value,
+        "drop.significant": float(test.significant),
+    }
 
 
 def _signals(row: Mapping[str, float]) -> Signals:
