@@ -34,6 +34,7 @@ TINY = (
     "data.test_size=100",
     "train.epochs=3",
     "train.steps_per_epoch=4",
+    "train.probe_every=5",
     "train.batch_size=32",
     "evaluation.peer_steps=2",
     "evaluation.capacity_pairs=[1, 4]",
@@ -87,7 +88,10 @@ def test_a_run_trains_under_the_gate_compares_and_reports() -> None:
     assert told["gate"] == {"open_fraction": 2 / 3, "lambda_max": pytest.approx(0.001), "opened_epoch": 2}
     assert {"write", "read_clean"} <= told["cosine"].keys() and 0 <= told["collisions"] <= 1
     assert set(told["controls"]) == set(ABOUT) and all(0 <= value <= 1 for value in told["controls"].values())
-    assert told["control_details"]["label_shuffle"] == {"changed_answers": 0.0, "largest_change": 0.0}
+    shuffled = told["control_details"]["label_shuffle"]
+    assert shuffled.pop("seconds") > 0 and shuffled == {"changed_answers": 0.0, "largest_change": 0.0}
+    assert told["training"]["steps_to_90"] is None
+    assert told["control_details"]["no_infonce"]["steps_to_90"] is None  # there, though it never got there
     assert told["control_details"]["gru"]["steps"] == 2 and told["control_details"]["no_infonce"]["steps"] == 12
     assert list(told["timings"]) == ["persist_store", "wake_train", "evaluate", "promote"]
     assert [guard["name"] for guard in told["guards"]][:3] == ["accuracy", "cosine.write", "cosine.read_clean"]
@@ -119,6 +123,8 @@ def test_telemetry_replays_the_gate_and_tells_of_every_step_and_sample() -> None
     assert not {"seconds", "val.seconds"} & {*epochs.column_names}
     steps = read_table(folder / "steps.parquet", STEPS_SCHEMA)
     assert steps.column("step").to_pylist() == list(range(12)) and {"loss", "loss.answer"} <= {*steps.column_names}
+    probed = [share is not None for share in steps.column("val.probe_acc").to_pylist()]
+    assert [step for step, asked in enumerate(probed, 1) if asked] == [5, 10]
     samples = read_table(folder / "samples.parquet", SAMPLES_SCHEMA).to_pylist()
     assert len(samples) == 3 * 10 * (1 + 2) and {row["epoch"] for row in samples} == {1, 2, 3}
     asked = read_table(stage_results(run)["evaluate"].path / "samples.parquet", SAMPLES_SCHEMA).to_pylist()

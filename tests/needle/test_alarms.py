@@ -49,6 +49,16 @@ def test_judging_often_needs_more_evidence() -> None:
     assert once.significant and not often.significant and often.p_value == pytest.approx(10 * once.p_value)
 
 
+def test_a_training_without_a_drop_seldom_counts_one_however_often_it_is_judged() -> None:
+    drawn, counted = np.random.default_rng(0), {1: 0, 11: 0}
+    for _ in range(60):  # eleven evaluations, each right for .97 whatever was before
+        before, *later = drawn.random((12, 2000)) < 0.97
+        for evaluations in counted:
+            tests = [paired_drop(before, after, evaluations=evaluations) for after in later]
+            counted[evaluations] += any(test.significant for test in tests)
+    assert counted[11] <= 6 < counted[1]  # of 60 trainings at level .05: three are due
+
+
 def test_questions_of_a_sequence_count_as_one() -> None:
     before = np.ones((2000, 2), bool)
     after = before.copy()

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from pipeline.config.needle import NeedleConfig
 from pipeline.needle.building import made
 from pipeline.needle.course import Course, load_model, save_model, steps_to
-from pipeline.needle.evaluation import accuracy
+from pipeline.needle.evaluation import accuracy, probe
 from pipeline.needle.guards import AT_MOST, verdicts
 from pipeline.report.figures import AT_MOST as SHOWN_AT_MOST
 from tests.needle.settings import tiny_config
@@ -68,6 +68,8 @@ def test_a_drop_behind_the_opening_stops_the_training(monkeypatch: pytest.Monkey
     assert len(trained.rows) == 3 and "2 times in a row" in trained.stopped
     told = trained.summary()
     assert told["significant_drops"] == 2 and told["drop"]["difference"] == pytest.approx(-0.15)
+    assert told["drop_epochs"] == [2, 3] and "drop.difference" not in trained.rows[0]
+    assert trained.rows[1]["drop.difference"] == pytest.approx(-0.15) and trained.rows[1]["drop.significant"] == 1
     assert told["open_fraction"] == 2 / 4  # of the epochs that are configured
 
 
@@ -91,9 +93,64 @@ def test_a_trip_wire_stops_the_training() -> None:
     assert len(trained.rows) == 2 and "accuracy" in trained.stopped and trained.summary()["epochs"] == 2
 
 
-def test_steps_are_those_of_the_first_epoch_that_got_there() -> None:
+def test_probes_change_nothing_that_is_learned_and_outlive_a_cut(tmp_path: Path) -> None:
+    settings = {"train__steps_per_epoch": 3, "train__epochs": 3, "train__probe_size": 32}
+    probed, plain = (course(tiny_config(**settings, train__probe_every=every)) for every in (2, None))
+    for each in (probed, plain):
+        each.epoch()
+    probed.save(tmp_path / "a.safetensors")
+    resumed = course(probed.config)
+    resumed.load(tmp_path / "a.safetensors")
+    seen: list[dict[str, float]] = []
+    for each in (probed, plain, resumed):
+        while not each.over:
+            each.epoch(seen.append if each is probed else None)
+    assert [row["step"] for row in probed.probes] == [2, 4, 8] and resumed.probes == probed.probes  # 6 ends an epoch
+    assert plain.probes == [] and probed.rows == plain.rows == resumed.rows and probed.decisions == plain.decisions
+    weights = [each.model.state_dict() for each in (probed, plain)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert [figures.get("val.probe_acc") for figures in seen] == [
+        next((row["val.acc"] for row in probed.probes if row["step"] == step), None) for step in range(4, 10)
+    ]
+
+
+def test_probes_end_where_the_model_has_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+    shares, sizes = iter([0.5, 0.9, 1.0]), list[int]()
+
+    def probe(model: Any, examples: Any, batch_size: int) -> float:
+        sizes.append(len(examples))
+        return next(shares)
+
+    monkeypatch.setattr("pipeline.needle.course.probe", probe)
+    settings = {"train__steps_per_epoch": 4, "train__probe_every": 1, "train__probe_size": 7}
+    trained = course(tiny_config(**settings))
+    while not trained.over:
+        trained.epoch()
+    assert trained.summary()["steps_to_90"] == 2 and sizes == [7, 7]
+
+
+def test_an_epoch_that_got_there_ends_probes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.needle.course.probe", lambda *rest: 0.2)
+    trained = course(tiny_config(train__steps_per_epoch=4, train__probe_every=2))
+    trained.epoch()
+    trained.rows[-1]["val.acc"] = 0.95
+    trained.epoch()
+    assert [row["step"] for row in trained.probes] == [2] and trained.summary()["steps_to_90"] == 4
+
+
+def test_a_probe_is_the_accuracy_of_its_sequences() -> None:
+    trained = course(tiny_config())
+    trained.epoch()
+    some = trained.validation.first(500)
+    whole = float(accuracy(trained.model, some, 100).float().mean())
+    assert probe(trained.model, some, 100) == pytest.approx(whole, abs=0.01) and trained.model.training
+    assert trained.model.core.training and not trained.model.eval().core.training
+
+
+def test_steps_are_those_of_the_first_evaluation_that_got_there() -> None:
     rows = [{"step": 10.0, "val.acc": 0.5}, {"step": 20.0, "val.acc": 0.91}, {"step": 30.0, "val.acc": 0.89}]
     assert steps_to(rows, 0.9) == 20 and steps_to(rows, 0.95) is None
+    assert steps_to([*rows, {"step": 15.0, "val.acc": 0.92}, {"step": 12.0, "val.acc": 0.9}], 0.9) == 12
 
 
 @pytest.mark.parametrize(

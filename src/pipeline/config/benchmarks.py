@@ -6,8 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from pipeline.config.emma import HolographicConfig, NeedleModelConfig
 from pipeline.config.language import DistilConfig, LoraConfig, ModelConfig
 from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, StoreConfig
+from pipeline.config.needle_task import DataConfig
 from pipeline.config.plasticity import UnsupervisedConfig
 from pipeline.config.section import FilePath, Section
 
@@ -109,6 +111,22 @@ class PlasticityBenchConfig(Section):
     samples: int = Field(64, ge=1, description="samples of a batch")
     rate: float = Field(0.1, gt=0, le=1, description="spikes a step on both sides; no way is faster for fewer")
     rounds: int = Field(3, ge=1, description="turns; ours take ten updates in each, the peer takes one")
+
+
+class NeedleBenchConfig(Section):
+    """One training step of the needle model, solved at once and position by position."""
+
+    seed: int = Field(1337, ge=0, description="of weights and sequences")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
+    threads: int = Field(0, ge=0, description="of a CPU, for both; 0 leaves PyTorch's own number")
+    batch_size: int = Field(64, ge=1, description="sequences of a step")
+    rounds: int = Field(3, ge=1, description="turns, one step of each way in each, behind one that is not timed")
+    tolerance: float = Field(
+        0.01, gt=0, description="how far loss and gradients may lie apart, as a share; both are solved exactly for it"
+    )
+    data: DataConfig = Field(DataConfig(), description="the task; its sizes are not read")
+    model: NeedleModelConfig = Field(NeedleModelConfig(mem_dim=256), description="sizes of the network")
+    memory: HolographicConfig = Field(HolographicConfig(), description="the memory of one sequence")
 
 
 class UnsupervisedBenchConfig(Section):

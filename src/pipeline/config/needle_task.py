@@ -37,14 +37,34 @@ class ListOpsConfig(Section):
 
     min_length: int = Field(500, ge=4, description="tokens of an expression at least, brackets included")
     max_length: int = Field(2000, ge=4, le=65_534, description="tokens of an expression at most")
-    max_depth: int = Field(10, ge=2, le=20, description="levels of a tree; a single digit has one, [MIN 1 2] has two")
+    max_depth: int | None = Field(
+        None,
+        ge=2,
+        le=20,
+        description="levels of a tree at most; a single digit has one, [MIN 1 2] has two; null: as few as give "
+        "min_length tokens on average, four at least: 4 from 4 tokens on, 10 from 500 on, as the Long Range Arena has",
+    )
     max_args: int = Field(10, ge=2, le=100, description="arguments of an operator at most; there are two at least")
+
+    @property
+    def depth(self) -> int:
+        """Levels of a tree at most."""
+        if self.max_depth is not None:
+            return self.max_depth
+        return next((depth for depth in range(4, 20) if self.mean_tokens(depth) >= self.min_length), 20)
+
+    def mean_tokens(self, depth: int) -> float:
+        """Tokens on average of trees of so many levels at most, whatever their length; see `tasks.trees.grown`."""
+        arguments, below = (2 + self.max_args) / 2, 1.0  # below: tokens of what stands under the root
+        for _ in range(depth - 2):
+            below = 3 / 4 + (2 + arguments * below) / 4
+        return 2 + arguments * below
 
     @property
     def largest(self) -> int:
         """Tokens of the largest tree that depth and arguments allow."""
         tokens = 1
-        for _ in range(self.max_depth - 1):
+        for _ in range(self.depth - 1):
             tokens = 2 + self.max_args * tokens
         return tokens
 
@@ -54,7 +74,7 @@ class ListOpsConfig(Section):
             raise ValueError(f"min_length={self.min_length} is more than max_length={self.max_length}")
         if self.min_length > self.largest:
             raise ValueError(
-                f"min_length={self.min_length}: trees of max_depth={self.max_depth} and max_args={self.max_args} have "
+                f"min_length={self.min_length}: trees of max_depth={self.depth} and max_args={self.max_args} have "
                 f"{self.largest} tokens at most"
             )
         return self

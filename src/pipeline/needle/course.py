@@ -27,7 +27,7 @@ from pipeline.config.needle import NeedleConfig
 from pipeline.needle.alarms import DropTest, drop_alarm, paired_drop, tripped, watching
 from pipeline.needle.building import new_model
 from pipeline.needle.decisions import Decision, Signals, State
-from pipeline.needle.evaluation import Evaluation, evaluate
+from pipeline.needle.evaluation import Evaluation, evaluate, probe
 from pipeline.needle.examples import TensorExamples
 from pipeline.needle.gate_table import decided
 from pipeline.needle.measures import measures, right
@@ -35,8 +35,11 @@ from pipeline.needle.model import NeedleModel
 from pipeline.needle.scheduler import advance
 from pipeline.needle.training import EpochSettings, NeedleObjective, Row, Trainer
 
-TIMES = ("seconds", "tokens_per_second", "val.seconds")
-"""Figures of an epoch that differ from run to run; they stand in no table."""
+TIMES = ("seconds", "tokens_per_second", "val.seconds", "probe.seconds")
+"""Figures of an epoch that differ from run to run; they stand in no table. Probes' seconds are part of ``seconds``."""
+
+LEARNED = 0.9
+"""Validation accuracy whose first step is told."""
 
 
 def settings_of(decision: Decision) -> EpochSettings:
@@ -63,6 +66,7 @@ class Course:
         rows: Figures of every epoch.
         decisions: How every epoch was trained.
         drops: Paired tests against the epoch before the gate first opened.
+        probes: Steps and accuracies on some validation sequences between evaluations, until one is `LEARNED`.
         stopped: Why training ended early; empty if it did not.
     """
 
@@ -72,8 +76,10 @@ class Course:
         objective = NeedleObjective(self.model, config.loss, config.memory)
         self.trainer = Trainer(self.model, objective, training, config.train, config.seed)
         self.rows, self.decisions, self.drops = list[Row](), list[Decision](), list[DropTest]()
-        self.times = list[Row]()
+        self.times, self.probes = list[Row](), list[Row]()
         self.stopped = ""
+        self._probed = validation.first(config.train.probe_size)
+        self._probe_seconds = 0.0  # of the epoch
         self._state = State()
         self._before: Tensor | None = None  # whether each question was right when the gate was last closed
 
@@ -99,7 +105,7 @@ class Course:
         """Train and judge one epoch.
 
         Args:
-            on_step: Sees the figures of every step.
+            on_step: Sees the figures of every step; ``val.probe_acc`` is among them where it was measured.
 
         Returns:
             Every validation sequence's reads and writes, without true values.
@@ -109,7 +115,9 @@ class Course:
         """
         number = len(self.rows)
         self._state, decision = advance(self.config.nce, self._state, self.signals())
-        row = self.trainer.epoch(number, settings_of(decision), on_step)
+        self._probe_seconds = 0.0
+        row = self.trainer.epoch(number, settings_of(decision), lambda figures: self._stepped(figures, on_step))
+        row["probe.seconds"] = self._probe_seconds
         started = time.perf_counter()
         evaluation = evaluate(self.model, self.validation, self.config.train.eval_batch_size)
         row |= {f"val.{name}": value for name, value in measures(evaluation).items()}
@@ -120,6 +128,24 @@ class Course:
         self.decisions.append(decision)
         self._judge(row, decision, right(evaluation))
         return evaluation
+
+    def _stepped(self, figures: Row, on_step: Callable[[Row], None] | None) -> None:
+        """Probe validation accuracy if it is time to, then hand the step's figures on."""
+        every, step = self.config.train.probe_every, self.trainer.done
+        between = step % self.trainer.steps != 0  # an epoch's last step is evaluated anyway
+        if every is not None and step % every == 0 and between and self.steps_to_90 is None:
+            started = time.perf_counter()
+            share = probe(self.model, self._probed, self.config.train.eval_batch_size)
+            self._probe_seconds += time.perf_counter() - started
+            self.probes.append({"step": float(step), "val.acc": share})
+            figures = figures | {"val.probe_acc": share}
+        if on_step is not None:
+            on_step(figures)
+
+    @property
+    def steps_to_90(self) -> int | None:
+        """Steps after which validation accuracy first was `LEARNED`, of probes and epochs; None: never."""
+        return steps_to([*self.rows, *self.probes], LEARNED)
 
     def _judge(self, row: Row, decision: Decision, correct: Tensor) -> None:
         """Alarms of the epoch; a raised one ends the training."""
@@ -136,6 +162,7 @@ class Course:
             )
             level = self.config.alarms.drop_level
             self.drops.append(paired_drop(before, after, level, evaluations, self.config.seed))
+            row |= _drop_figures(self.drops[-1])
             alarm = drop_alarm(self.config.alarms, self.drops)
             if alarm.raised:
                 self.stopped = alarm.reason
@@ -161,6 +188,7 @@ class Course:
         known = {
             "rows": self.rows,
             "times": self.times,
+            "probes": self.probes,
             "drops": [asdict(test) for test in self.drops],
             "stopped": self.stopped,
             "steps": self.trainer.done,
@@ -182,7 +210,8 @@ class Course:
         groups = self.trainer.optimiser.state_dict()["param_groups"]
         self.trainer.optimiser.load_state_dict({"state": state, "param_groups": groups})
         self.trainer.done = known["steps"]
-        self.rows, self.times, self.stopped = known["rows"], known["times"], known["stopped"]
+        self.rows, self.times, self.probes = known["rows"], known["times"], known["probes"]
+        self.stopped = known["stopped"]
         self.drops = [DropTest(**{**test, "ci95": tuple(test["ci95"])}) for test in known["drops"]]
         self._before = tensors.get("before")
         self._state, self.decisions = decided(self.config.nce, self.all_signals())
@@ -198,9 +227,10 @@ class Course:
             "lambda_max": max(decision.nce_lambda for decision in self.decisions),
             "opened_epoch": opened[0].epoch if opened else None,
             "significant_drops": sum(test.significant for test in self.drops),
+            "drop_epochs": [number for number, row in enumerate(self.rows, 1) if row.get("drop.significant")],
             "drop": asdict(self.drops[-1]) if self.drops else None,
             "stopped": self.stopped,
-            "steps_to_90": steps_to(self.rows, 0.9),
+            "steps_to_90": self.steps_to_90,
             "validation_accuracy": self.rows[-1]["val.acc"],
         }
 
@@ -220,8 +250,20 @@ class Course:
 
 
 def steps_to(rows: list[Row], accuracy: float) -> int | None:
-    """Steps after which validation accuracy first reached a value, as often as it was measured; None: never."""
-    return next((int(row["step"]) for row in rows if row["val.acc"] >= accuracy), None)
+    """The least step of rows whose validation accuracy is at a value or above; None: there is none."""
+    return min((int(row["step"]) for row in rows if row["val.acc"] >= accuracy), default=None)
+
+
+def _drop_figures(test: DropTest) -> Row:
+    """Columns of the table of epochs: change since the gate opened, its interval, and whether it is a drop."""
+    low, high = test.ci95
+    return {
+        "drop.difference": test.difference,
+        "drop.low": low,
+        "drop.high": high,
+        "drop.p_value": test.p_value,
+        "drop.significant": float(test.significant),
+    }
 
 
 def _signals(row: Mapping[str, float]) -> Signals:

@@ -54,7 +54,7 @@ def forward_stepwise(model: NeedleModel, tokens: Tensor) -> Outputs:
     for time in range(tokens.shape[1]):
         step, traces = _advance(model, tokens, time, traces, allowed[:, time])
         steps.append(step)
-    return _conclude(model, tokens, steps)
+    return _conclude(model, tokens, steps, allowed)
 
 
 @torch.no_grad()
@@ -98,18 +98,19 @@ def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor, allo
     return _Step(drive[:, 0], key, value, gate, logit, nearest[:, 0], raw, nearest, solved), traces
 
 
-def _conclude(model: NeedleModel, tokens: Tensor, steps: list[_Step]) -> Outputs:
-    """Answers at the questions, from all steps."""
+def _conclude(model: NeedleModel, tokens: Tensor, steps: list[_Step], allowed: Tensor) -> Outputs:
+    """Answers at the questions, from all steps; writes are those that were allowed (B, L), as many in each row."""
 
     def joined(name: str) -> Tensor:
         return torch.stack([getattr(step, name) for step in steps], 1)
 
     queries = model.query_positions(tokens)
-    everywhere = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+    written = allowed.nonzero()[:, 1].view(len(tokens), -1)
     keys = joined("key")
+    weights = (joined(name).gather(1, written) for name in ("gate", "bucket"))
     encoded = Encoded(
         tokens.shape[1],
-        Writes(everywhere, keys, joined("value"), joined("gate"), joined("bucket")),
+        Writes(written, *(gather(part, written) for part in (keys, joined("value"))), *weights),
         None if model.gate is None else joined("logit"),
         queries,
         gather(keys, queries),

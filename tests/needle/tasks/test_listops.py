@@ -7,12 +7,13 @@ import statistics
 import numpy as np
 import pytest
 
+from pipeline.config import NeedleConfig, load_config
 from pipeline.config.needle_task import DataConfig, ListOpsConfig
 from pipeline.errors import DataError
 from pipeline.needle.tasks.counters import streams
 from pipeline.needle.tasks.registry import task_of
 from pipeline.needle.tasks.task import SPLITS, Task
-from pipeline.needle.tasks.trees import grown
+from pipeline.needle.tasks.trees import grown, measured
 
 OPERATORS = {
     "[MIN": min,
@@ -85,6 +86,40 @@ def test_a_node_below_the_root_is_an_operator_a_quarter_of_the_time() -> None:
     arguments = np.bincount(second.tree)
     assert set(arguments.tolist()) == set(range(2, 11))
     assert abs(arguments.mean() - 6) < 5 * np.sqrt(60 / 9 / 5000)
+
+
+def test_a_long_range_set_over_a_short_one_has_the_arena_s_trees() -> None:
+    settings = ("data.length=2001", "data.listops={min_length: 500, max_length: 2000}")
+    config = load_config("needle/listops", settings)
+    assert isinstance(config, NeedleConfig) and config.data.listops.depth == 10
+    made_by, count = task_of(config.data), 600
+    made = made_by.examples(5, "train", np.arange(count))
+    lengths = made.tokens_used - 1
+    assert 500 <= lengths.min() < 550 and 1900 < lengths.max() <= 2000 and 850 < np.median(lengths) < 1100
+    told = [evaluated(row, dict(made_by.ids)) for row in made.tokens[:40].tolist()]
+    assert [value for value, _, _, _ in told] == made.target[:40, 0].tolist()
+    assert np.mean([depth for _, _, depth, _ in told]) > 8  # no flat lists
+    operators = made.tokens >= made_by.ids["[MIN"]
+    operators &= made.tokens < made_by.ids["digits"]
+    closing = (made.tokens == made_by.ids["]"]).sum()
+    assert operators.sum() == closing and 0.12 < operators.sum() / lengths.sum() < 0.2  # 1/6 of an endless tree
+    shares = np.bincount(made.target[:, 0], minlength=10) / count
+    assert shares.max() < 0.22 and shares.min() > 0.04
+    roots = np.bincount(made.tokens[:, 0] - made_by.ids["[MIN"], minlength=4) / count
+    assert abs(roots - 0.25).max() < 0.09
+
+
+@pytest.mark.parametrize(("depth", "max_args"), [(2, 10), (4, 10), (6, 5)])
+def test_the_mean_tree_is_as_large_as_configuration_says(depth: int, max_args: int) -> None:
+    expected = ListOpsConfig(min_length=4, max_args=max_args).mean_tokens(depth)
+    sizes = measured(grown(streams(1, 0, np.arange(20_000)), depth, max_args, 10**9))[0][0]
+    assert sizes.mean() == pytest.approx(expected, abs=5 * sizes.std() / 20_000**0.5)
+
+
+@pytest.mark.parametrize(("least", "depth"), [(4, 4), (34, 4), (35, 5), (500, 10), (2000, 14)])
+def test_depth_grows_with_the_shortest_expression(least: int, depth: int) -> None:
+    assert ListOpsConfig(min_length=least, max_length=4000).depth == depth
+    assert ListOpsConfig(min_length=least, max_length=4000, max_depth=12).depth == 12
 
 
 def test_a_range_that_no_tree_reaches_is_an_error_that_says_so() -> None:

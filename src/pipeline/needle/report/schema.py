@@ -66,7 +66,10 @@ class Drop(Part):
 
 
 class Training(Part):
-    """What the training was; ``steps_to_90`` as often as it was measured, None if it never got there."""
+    """What the training was; ``steps_to_90``: first step at which .90 of validation answers were right, None if never.
+
+    Measured every ``train.probe_every`` steps on ``train.probe_size`` sequences and after every epoch on all.
+    """
 
     epochs: int
     steps: int
@@ -110,7 +113,7 @@ class NeedleReport(RunReport):
     drop: Drop | None = None
     training: Training
     controls: dict[str, Share]
-    control_details: dict[str, dict[str, Any]]
+    control_details: dict[str, dict[str, Any]]  # ``seconds`` of this attempt: about 0 of a control kept from one before
     capacity: dict[str, Capacity]
     read_cosine_by_load: dict[str, Cosine]
     sweep: dict[str, dict[str, OverSeeds]]

@@ -52,7 +52,9 @@ def controls_table(report: NeedleReport) -> Table:
     return Table(title, ("control", "what it is", "right", "details"), tuple(rows))
 
 
-def _figure(value: float) -> str:
+def _figure(value: float | None) -> str:
+    if value is None:
+        return NOT_MEASURED
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 

@@ -7,6 +7,7 @@ the split test. A control or variant that is finished is kept beside, so that a 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,10 +50,12 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         measured, by_split = _tested(stage, trained, folder, progress)
         names = controls_of(config)
         progress.phase("controls", control_epochs(config, training) or None)
-        measured["controls"] = {}
+        measured["controls"], seconds = {}, dict[str, float]()
         for name, control in names.items():
             progress.note(name)
+            started = time.perf_counter()
             measured["controls"][name] = _kept(stage, f"control_{name}", lambda c=control: c(trained))  # type: ignore[misc]
+            seconds[name] = round(time.perf_counter() - started, 3)
         progress.phase("the memory alone")
         settings = config.evaluation
         measured["capacity"] = {
@@ -64,7 +67,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         measured["sweep"] = _swept(stage, config, device, progress)
         stage.write_json("metrics.json", measured)
         stage.write_json("measures.json", by_split)
-        stage.metrics = {"accuracy": measured["accuracy"]}
+        stage.metrics = {"accuracy": measured["accuracy"], "control_seconds": seconds}
     return stage.result
 
 

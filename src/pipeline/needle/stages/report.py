@@ -91,7 +91,8 @@ def run_report(run: RunFolder, config: NeedleConfig, inputs: Mapping[str, StageR
         },
         "controls": {name: told["accuracy"] for name, told in measured["controls"].items()},
         "control_details": {
-            name: {key: value for key, value in told.items() if key != "accuracy" and value is not None}
+            name: {key: value for key, value in told.items() if key != "accuracy"}
+            | {"seconds": inputs["evaluate"].metrics["control_seconds"][name]}
             for name, told in measured["controls"].items()
         },
         "guards": verdict["guards"],
@@ -110,6 +111,9 @@ def notes(config: NeedleConfig, trained: Mapping[str, Any]) -> list[str]:
         told.append("Marks among the tokens say where to write: the model does not find needles by itself.")
     if trained["stopped"]:
         told.append(f"Training stopped after epoch {trained['epochs']}: {trained['stopped']}.")
+    if trained["drop_epochs"]:
+        epochs = ", ".join(map(str, trained["drop_epochs"]))
+        told.append(f"Validation accuracy was significantly below that before the gate opened after epochs {epochs}.")
     if config.evaluation.controls != "full":
         told.append(f"evaluation.controls={config.evaluation.controls}: not every control was run.")
     return told

@@ -1,8 +1,9 @@
 """Stage ``wake_train``: learn epoch after epoch under the gate.
 
 Writes ``model.safetensors``; ``epochs.parquet`` with what the gate saw, what it decided and what was measured;
-``steps.parquet`` with the losses of every step; ``samples.parquet`` with single reads and writes of every epoch. After
-each epoch ``checkpoint.safetensors`` holds everything, so that a training that was cut short goes on with the next one.
+``steps.parquet`` with the losses of every step, and probes of validation accuracy between epochs;
+``samples.parquet`` with single reads and writes of every epoch. After each epoch ``checkpoint.safetensors`` holds
+everything, so that a training that was cut short goes on with the next one.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
             "device": device_name(device),
             "parameters": parameters(course.model),
             "seconds_by_epoch": [round(row["seconds"], 3) for row in course.times],
+            "probe_seconds": round(sum(row["probe.seconds"] for row in course.times), 3),
             "tokens_per_second": max(row["tokens_per_second"] for row in course.times),
         }
         if course.stopped:
@@ -106,6 +108,8 @@ def _publish(course: Course, stage: Stage) -> None:
     numbers = range(1, len(course.rows) + 1)
     for name, schema in _PARTS.items():
         parts = [read_table(_part(stage, name, number), schema) for number in numbers]
-        stage.write_table(name, pa.concat_tables(parts).replace_schema_metadata(None), schema)
+        stage.write_table(
+            name, pa.concat_tables(parts, promote_options="default").replace_schema_metadata(None), schema
+        )
     for path in [stage.folder / CHECKPOINT, *(_part(stage, name, n) for name in _PARTS for n in numbers)]:
         path.unlink(missing_ok=True)

@@ -2,7 +2,10 @@
 
 Nangia & Bowman 2018 (arXiv:1804.06028), with the distribution of the Long Range Arena (Tay et al. 2020,
 arXiv:2011.04006): a node is an operator with probability 1/4, has 2 to ``max_args`` arguments, and trees outside the
-range of lengths are thrown away. An expression belongs to one split for good, by its hash: splits share none.
+range of lengths are thrown away; nothing else is, so that within the range lengths are as common as trees make them.
+Of 500 to 2,000 tokens, ten levels deep, one tree in three is kept, a tenth is shorter than 577 and a tenth longer than
+1,650, the median is 966; of 4 to 128, four levels deep, the median is 28. The commonest answer, 0 or 9, is right for 15
+to 18 %. An expression belongs to one split for good, by its hash: splits share none.
 """
 
 from __future__ import annotations
@@ -78,10 +81,11 @@ class ListOps(Task):
                 left.append(np.delete(some, found.rows))
             waiting, tried = np.concatenate(left), tried + len(attempts)
         if len(waiting):
+            ranges = self.config.listops
             raise DataError(
-                f"{len(waiting)} of {count} examples found no tree of listops.min_length="
-                f"{self.config.listops.min_length} to max_length={self.config.listops.max_length} in {tried} attempts: "
-                "widen the range, or set another max_depth or max_args"
+                f"{len(waiting)} of {count} examples found no tree of listops.min_length={ranges.min_length} to "
+                f"max_length={ranges.max_length} in {tried} attempts at max_depth={ranges.depth}: widen the range, or "
+                "set another max_depth (null fits it) or max_args"
             )
         tokens[np.arange(count), used - 1] = ASK
         return Examples(
@@ -100,7 +104,7 @@ class ListOps(Task):
         """Of each stream the first of some attempts that has a fitting length and belongs to the split."""
         ranges = self.config.listops
         tries = words(substreams(own, 0)[:, None], attempts[None]).ravel()
-        levels = grown(tries, ranges.max_depth, ranges.max_args, ranges.max_length)
+        levels = grown(tries, ranges.depth, ranges.max_args, ranges.max_length)
         sizes, values = measured(levels)
         fits = np.flatnonzero(sizes[0] >= ranges.min_length)
         tokens = written(levels, sizes, fits, self.config.length)

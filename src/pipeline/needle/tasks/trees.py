@@ -50,14 +50,15 @@ def grown(own: Words, max_depth: int, max_args: int, max_length: int) -> list[Le
     fits = np.ones(len(own), bool)
     levels: list[Level] = []
     for depth in range(1, max_depth + 1):
-        within = np.arange(len(tree)) - np.searchsorted(tree, tree)  # place of a node in its tree's level
+        counts = np.bincount(tree, minlength=len(own))
+        within = np.arange(len(tree)) - (np.cumsum(counts) - counts)[tree]  # place of a node in its tree's level
         drawn = words(own[tree], nodes[tree] + within)
         branches = ((drawn & np.uint64(3)) == 0) | (depth == 1)
         branches &= depth < max_depth
         operator = np.where(branches, ((drawn >> np.uint64(2)) & np.uint64(3)).astype(np.int64), -1)
         levels.append(Level(tree, parent, operator, below(drawn, 10)))
         arguments = np.where(branches, 2 + below(drawn, max_args - 1), 0)
-        nodes += np.bincount(tree, minlength=len(own))
+        nodes += counts
         tokens += np.bincount(tree, weights=1 + branches, minlength=len(own)).astype(np.int64)
         fits &= tokens + np.bincount(tree, weights=arguments, minlength=len(own)) <= max_length
         parent = np.repeat(np.arange(len(tree)), np.where(fits[tree], arguments, 0))
@@ -97,7 +98,7 @@ def measured(levels: list[Level]) -> tuple[list[Integers], list[Integers]]:
 
 def _results(operator: Integers, arguments: Integers, owner: Integers, starts: Integers) -> Integers:
     """Results of operators (M,), whose arguments (N,) stand together from ``starts`` (M,) on, by their owner (N,)."""
-    ordered = arguments[np.lexsort((arguments, owner))]
+    ordered = np.sort(10 * owner + arguments) % 10
     counts = np.diff(np.append(starts, len(arguments)))
     median = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) // 2  # of an even number: the floor
     least, most = ordered[starts], ordered[starts + counts - 1]
@@ -124,7 +125,8 @@ def written(levels: list[Level], sizes: list[Integers], roots: Integers, length:
     for depth, (level, size) in enumerate(zip(levels, sizes, strict=True)):
         if depth:
             before = np.cumsum(size) - size
-            first = np.searchsorted(level.parent, level.parent)  # a node's eldest sibling
+            children = np.bincount(level.parent, minlength=len(places))
+            first = (np.cumsum(children) - children)[level.parent]  # a node's eldest sibling
             places = places[level.parent] + 1 + before - before[first]
         rows, branches = row[level.tree], level.operator >= 0
         token = np.where(branches, FIRST_OPERATOR + level.operator, FIRST_DIGIT + level.digit)
