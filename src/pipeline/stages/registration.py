@@ -62,7 +62,8 @@ def promote_network(
     config: FlowConfig,
     inputs: Mapping[str, StageResult],
     progress: Progress,
-    judge: Callable[[], list[Verdict]],
+    judge: Callable[[Mapping[str, Any]], list[Verdict]],
+    figures: Mapping[str, Any] | None = None,
     trained: str = "sleep_distil",
 ) -> StageResult:
     """Stage ``promote`` of a flow with a network of its own: ``champion`` moves only if every guard passes.
@@ -73,6 +74,7 @@ def promote_network(
         inputs: All earlier stages.
         progress: Reports parts of the work.
         judge: Every guard, from figures that no test data went into.
+        figures: Those; None is ``guard_figures`` of ``metrics.json`` of stage ``evaluate``.
         trained: The stage that holds the network.
 
     Raises:
@@ -82,7 +84,9 @@ def promote_network(
         if stage.hit:
             return stage.result
         progress.phase("judging the guards")
-        judged = judge()
+        if figures is None:
+            figures = read_json(inputs["evaluate"].path / "metrics.json")["guard_figures"]
+        judged = judge(figures)
         passed = all_passed(judged)
         progress.phase("registering the network")
         tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"

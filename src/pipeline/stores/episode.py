@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -132,6 +132,18 @@ class Episodes:
         if len(chosen) == len(self) and np.array_equal(chosen, np.arange(len(self))):
             return self  # all of them: a large store is not copied to leave nothing out
         return Episodes(self.records.take(chosen), self.keys[chosen], self.code[chosen], self.expansion)
+
+    def without(self, numbers: Collection[int]) -> Episodes:
+        """All rows but those of these numbers."""
+        gone = set(numbers)
+        return self.select([number for number in range(len(self)) if number not in gone])
+
+    def numbers(self, identities: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Numbers of the rows that have these sessions and ids, by both."""
+        rows, wanted = self.records, set(identities)
+        near = rows.where("episode_id", {name for _, name in wanted})
+        sessions, names = (rows.column(name) for name in ("session", "episode_id"))
+        return {(sessions[i], names[i]): i for i in near if (sessions[i], names[i]) in wanted}
 
     def join(self, other: Episodes) -> Episodes:
         """These rows, then those of ``other``."""

@@ -11,7 +11,7 @@ cue's; the exact cosine of the dense vectors then ranks them. A store of at most
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from typing import ClassVar
@@ -83,7 +83,7 @@ class EpisodicStore:
 
     def find(self, session: str, episode_id: str) -> Episode | None:
         """The current version of one episode, or None."""
-        at = self._numbers([(session, episode_id)]).get((session, episode_id))
+        at = self._episodes.numbers([(session, episode_id)]).get((session, episode_id))
         return None if at is None else self._episodes.rows[at]
 
     def candidates(self, rows: Sequence[Episode], vectors: NDArray[np.float32]) -> Episodes:
@@ -115,11 +115,10 @@ class EpisodicStore:
             StoreError: One id stands for different content, or for episodes of two sessions.
         """
         new = candidates.records
-        fates = fates_of(new, self._episodes.records, self._numbers, enforce)
+        fates = fates_of(new, self._episodes.records, self._episodes.numbers, enforce)
         rows = new.replace(version=fates.version, night=np.full(len(new), self.night))
-        staying = [i for i in range(len(self)) if i not in fates.leaving]
         taken = replace(candidates, rows=rows).select(fates.taken)
-        self.episodes = self._episodes.select(staying).join(taken)
+        self.episodes = self._episodes.without(fates.leaving).join(taken)
         evicted = self._evict()
         self.counters.writes += len(fates.taken)
         for name in ("reused", "replaced", "refused"):
@@ -189,10 +188,10 @@ class EpisodicStore:
 
     def forget(self, session: str, episode_id: str) -> bool:
         """Deletes one episode; False when there is none."""
-        at = self._numbers([(session, episode_id)]).get((session, episode_id))
+        at = self._episodes.numbers([(session, episode_id)]).get((session, episode_id))
         if at is None:
             return False
-        self.episodes = self._episodes.select([i for i in range(len(self)) if i != at])
+        self.episodes = self._episodes.without([at])
         self.counters.forgotten += 1
         return True
 
@@ -274,22 +273,14 @@ class EpisodicStore:
     def _drop(self, numbers: Sequence[int]) -> tuple[str, ...]:
         if not numbers:
             return ()
-        gone = set(numbers)
-        names = tuple(self._episodes.rows[i].episode_id for i in sorted(gone))
-        self.episodes = self._episodes.select([i for i in range(len(self)) if i not in gone])
+        names = tuple(self._episodes.rows[i].episode_id for i in sorted(numbers))
+        self.episodes = self._episodes.without(numbers)
         self.counters.pruned += len(names)
         return names
 
     def _set_rows(self, rows: Sequence[Episode]) -> None:
         """Changes values of rows; keys and index stay."""
         self._episodes = replace(self._episodes, rows=rows)
-
-    def _numbers(self, identities: Collection[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        """Numbers of the rows that have these identities, by identity."""
-        rows, wanted = self._episodes.records, set(identities)
-        near = rows.where("episode_id", {name for _, name in wanted})
-        sessions, names = (rows.column(name) for name in ("session", "episode_id"))
-        return {(sessions[i], names[i]): i for i in near if (sessions[i], names[i]) in wanted}
 
     def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         if vectors.ndim != 2 or vectors.shape[1] != self.encoder.dimension:

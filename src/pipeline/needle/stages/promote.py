@@ -29,6 +29,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         config,
         inputs,
         progress,
-        lambda: verdicts(inputs["wake_train"].metrics["guard_figures"], config.guards),
+        lambda figures: verdicts(figures, config.guards),
+        figures=inputs["wake_train"].metrics["guard_figures"],
         trained="wake_train",
     )

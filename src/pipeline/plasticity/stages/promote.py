@@ -5,7 +5,7 @@ Reads figures of validation images alone. Writes ``verdict.json``.
 
 from __future__ import annotations
 
-from pipeline.artifacts import RunFolder, StageResult, read_json
+from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config.liquid import PlasticityConfig
 from pipeline.plasticity.guards import verdicts
 from pipeline.progress import Progress
@@ -24,10 +24,4 @@ def run(run: RunFolder, config: PlasticityConfig, inputs: dict[str, StageResult]
     Raises:
         ServiceError: The registry cannot be reached.
     """
-    return promote_network(
-        run,
-        config,
-        inputs,
-        progress,
-        lambda: verdicts(read_json(inputs["evaluate"].path / "metrics.json")["guard_figures"], config.guards),
-    )
+    return promote_network(run, config, inputs, progress, lambda figures: verdicts(figures, config.guards))
