@@ -1,0 +1,1 @@
+"""Sleep–wake memory: a byte model, a memory of surprises, and what adapts or patches it."""
