@@ -1,0 +1,136 @@
+"""The associative memory against a plain loop over autograd; sequences apart; later positions unseen."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pipeline.config.sleepwake import TitansConfig
+from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, TitansMemory, associative_gradient, learn
+
+B, L, D = 3, 11, 6
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def gates(momentum: float | None = None, step: float | None = None, forget: float | None = None) -> Gates:
+    drawn = random(3, B, L, seed=9).sigmoid()
+    fixed = (momentum, step, forget)
+    chosen = [part if value is None else torch.full_like(part, value) for part, value in zip(drawn, fixed, strict=True)]
+    return Gates(*chosen)
+
+
+def by_hand(keys: Tensor, values: Tensor, queries: Tensor, given: Gates, chunk: int) -> Recalled:
+    """One sequence, one position after another, the gradient by autograd."""
+    reads, norms, states = list[Tensor](), list[Tensor](), list[Tensor]()
+    for row in range(B):
+        weights, momentum = torch.zeros(D, D, dtype=torch.float64), torch.zeros(D, D, dtype=torch.float64)
+        for position in range(L):
+            if position % chunk == 0:
+                at_start = weights.clone().requires_grad_()
+            loss = (at_start @ keys[row, position] - values[row, position]).square().sum()
+            (gradient,) = torch.autograd.grad(loss, at_start)
+            momentum = given.momentum[row, position] * momentum - given.step[row, position] * gradient
+            weights = (1 - given.forget[row, position]) * weights + momentum
+            reads.append(weights @ queries[row, position])
+            norms.append(gradient.norm())
+        states += [weights, momentum]
+    stacked = torch.stack(states).view(B, 2, D, D)
+    return Recalled(
+        torch.stack(reads).view(B, L, D), torch.stack(norms).view(B, L), MemoryState(stacked[:, 0], stacked[:, 1])
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 11, 64])
+def test_reads_surprise_and_state_are_those_of_a_plain_loop(chunk: int) -> None:
+    keys, values, queries = (random(B, L, D, seed=seed) for seed in range(3))
+    found, expected = (do(keys, values, queries, gates(), chunk) for do in (learn, by_hand))
+    torch.testing.assert_close(found.reads, expected.reads)
+    torch.testing.assert_close(found.surprise, expected.surprise)
+    torch.testing.assert_close(found.state.weights, expected.state.weights)
+    torch.testing.assert_close(found.state.momentum, expected.state.momentum)
+
+
+def test_the_gradient_is_that_of_the_associative_loss() -> None:
+    weights, keys, values = random(B, D, D).requires_grad_(), random(B, L, D, seed=1), random(B, L, D, seed=2)
+    losses = (keys @ weights.transpose(1, 2) - values).square().sum()
+    (expected,) = torch.autograd.grad(losses, weights)
+    torch.testing.assert_close(associative_gradient(weights, keys, values).sum(1), expected)
+
+
+def test_a_chunk_of_one_that_neither_forgets_nor_coasts_is_the_delta_rule() -> None:
+    keys, values = normalize(random(B, L, D), dim=-1), random(B, L, D, seed=1)
+    keys[:, 5] = keys[:, 2]
+    found = learn(keys, values, keys, gates(momentum=0.0, step=0.5, forget=0.0), chunk=1)
+    torch.testing.assert_close(found.reads, values)  # a step of 1/2 sets the value of a key of norm 1 at once
+    kept = (found.state.weights @ keys[:, -1, :, None])[..., 0]
+    torch.testing.assert_close(kept, values[:, -1])
+
+
+def test_forgetting_and_momentum_move_the_memory_as_they_say() -> None:
+    keys, values = normalize(random(B, L, D), dim=-1), random(B, L, D, seed=1)
+    start = MemoryState(random(B, D, D, seed=3), random(B, D, D, seed=4))
+    still = learn(keys, values, keys, gates(momentum=0.0, step=0.0, forget=0.1), 4, start)
+    torch.testing.assert_close(still.state.weights, start.weights * 0.9**L)
+    coasting = learn(keys, values, keys, gates(momentum=0.5, step=0.0, forget=0.0), 4, start)
+    torch.testing.assert_close(coasting.state.weights, start.weights + start.momentum * (1 - 0.5**L))
+
+
+def test_a_sequence_leaves_the_others_of_its_batch_alone() -> None:
+    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0), random(B, L, 8).float()
+    other = inputs.clone()
+    other[1] = random(L, 8, seed=5).float() * 100
+    (added, before), (changed, after) = memory(inputs), memory(other)
+    for row in (0, 2):
+        assert torch.equal(added[row], changed[row])
+        assert torch.equal(before.surprise[row], after.surprise[row])
+        assert torch.equal(before.state.weights[row], after.state.weights[row])
+    assert not torch.equal(added[1], changed[1])
+    assert torch.equal(memory(inputs)[0], added)  # nor does a call leave anything for the next
+    torch.testing.assert_close(memory(inputs[:1])[0], added[:1])
+
+
+@pytest.mark.parametrize("chunk", [1, 4])
+def test_a_position_changes_nothing_before_it(chunk: int) -> None:
+    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=chunk), seed=0), random(B, L, 8).float()
+    other = inputs.clone()
+    other[:, 6] += 1
+    (added, before), (changed, after) = memory(inputs), memory(other)
+    assert torch.equal(added[:, :6], changed[:, :6])
+    assert torch.equal(before.surprise[:, :6], after.surprise[:, :6])
+    assert ((added - changed).abs().amax(-1)[:, 6:] > 0).all()
+
+
+def test_a_state_that_is_handed_on_continues_the_sequence() -> None:
+    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0), random(B, 12, 8).float()
+    whole, last = memory(inputs)
+    first, between = memory(inputs[:, :8])
+    second, end = memory(inputs[:, 8:], between.state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+    torch.testing.assert_close(end.state.weights, last.state.weights)
+
+
+def test_projections_and_gates_learn_by_what_is_read() -> None:
+    memory = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0)
+    added, recalled = memory(random(B, L, 8).float())
+    added.square().sum().backward()
+    for name, weight in memory.named_parameters():
+        assert weight.grad is not None and weight.grad.abs().sum() > 0, name
+    assert not recalled.surprise.requires_grad
+
+
+def test_gates_begin_where_the_configuration_says() -> None:
+    memory = TitansMemory(8, TitansConfig(momentum=0.8, step=0.2, forget=0.03), seed=0)
+    begun = memory.gates(random(1, 1, 8).float()).sigmoid()[0, 0]
+    torch.testing.assert_close(begun, torch.tensor([0.8, 0.2, 0.03]))
+
+
+def test_what_repeats_surprises_less() -> None:
+    keys, values = normalize(random(B, 1, D), dim=-1), random(B, 1, D, seed=1)
+    found = learn(keys.expand(B, L, D), values.expand(B, L, D), keys.expand(B, L, D), gates(0.0, 0.2, 0.0), chunk=1)
+    assert (found.surprise.diff(dim=1) < 0).all()
+    assert (found.surprise[:, -1] < 0.02 * found.surprise[:, 0]).all()
