@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from pipeline.sleepwake.facts import DIGITS, GAPS, KEYS, draw_keys, examination, part_of, recall_facts, told_in
+from pipeline.sleepwake.facts import DIGITS, GAPS, MOST_KEYS, draw_keys, examination, part_of, recall_facts, told_in
 
 
 def test_keys_are_unique_and_parts_share_none() -> None:
     validation = {fact.key for seed in range(3) for fact in recall_facts(seed, 300, "validation")}
     test = {fact.key for seed in range(3) for fact in recall_facts(seed, 300, "test")}
-    assert not validation & test
+    train = set(draw_keys(np.random.default_rng(0), 2000, "train"))
+    assert not validation & test and not train & (validation | test)
     assert len({fact.key for fact in recall_facts(0, 2000, "test")}) == 2000
     facts = examination(0, 40, "test")
     assert len({fact.key for fact in facts}) == len(facts) == 40 * 9
@@ -24,8 +25,8 @@ def test_keys_are_unique_and_parts_share_none() -> None:
 def test_taken_keys_are_not_drawn_again_and_too_many_are_refused() -> None:
     first = draw_keys(np.random.default_rng(0), 200, "test")
     assert not set(first) & set(draw_keys(np.random.default_rng(0), 200, "test", first))
-    with pytest.raises(DataError, match=f"at most {KEYS // 4} keys"):
-        draw_keys(np.random.default_rng(0), KEYS // 4, "test", first)
+    with pytest.raises(DataError, match=f"at most {MOST_KEYS} keys"):
+        draw_keys(np.random.default_rng(0), MOST_KEYS, "test", first)
 
 
 def test_a_question_is_the_statement_without_its_answer() -> None:

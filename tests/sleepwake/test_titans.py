@@ -55,6 +55,17 @@ def test_reads_surprise_and_state_are_those_of_a_plain_loop(chunk: int) -> None:
     torch.testing.assert_close(found.state.momentum, expected.state.momentum)
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 11, 64])
+def test_exact_gradients_are_those_of_the_recurrence_whatever_the_chunk(chunk: int) -> None:
+    keys, values, queries = (random(B, L, D, seed=seed) / 2 for seed in range(3))
+    found = learn(keys, values, queries, gates(), chunk, exact=True)
+    expected = by_hand(keys, values, queries, gates(), 1)
+    torch.testing.assert_close(found.reads, expected.reads)
+    torch.testing.assert_close(found.surprise, expected.surprise)
+    torch.testing.assert_close(found.state.weights, expected.state.weights)
+    torch.testing.assert_close(found.state.momentum, expected.state.momentum)
+
+
 def test_the_gradient_is_that_of_the_associative_loss() -> None:
     weights, keys, values = random(B, D, D).requires_grad_(), random(B, L, D, seed=1), random(B, L, D, seed=2)
     losses = (keys @ weights.transpose(1, 2) - values).square().sum()

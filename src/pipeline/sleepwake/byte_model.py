@@ -72,11 +72,15 @@ class ByteModel(nn.Module):
             self.embedding = nn.Embedding(VOCABULARY, config.width)
             self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
             self.norm = nn.RMSNorm(config.width)
-            for name, weight in self.named_parameters():
-                if weight.ndim == 2:
-                    # Branches that add to the stream start smaller, as in GPT-2 (Radford et al. 2019).
-                    shrink = (2 * config.layers) ** -0.5 if name.endswith(("joined.weight", "down.weight")) else 1.0
-                    nn.init.normal_(weight, std=_INITIAL_STD * shrink)
+            self.initialise()
+
+    def initialise(self) -> None:
+        """Draw all matrices anew."""
+        for name, weight in self.named_parameters():
+            if weight.ndim == 2:
+                # Branches that add to the stream start smaller, as in GPT-2 (Radford et al. 2019).
+                shrink = (2 * self.config.layers) ** -0.5 if name.endswith(("joined.weight", "down.weight")) else 1.0
+                nn.init.normal_(weight, std=_INITIAL_STD * shrink)
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """The stream (B, L, W) behind the last block and norm, for token ids (B, L).

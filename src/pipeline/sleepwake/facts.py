@@ -17,12 +17,14 @@ import numpy as np
 
 from pipeline.errors import DataError
 
-Part = Literal["validation", "test"]
+Part = Literal["train", "validation", "test"]
 Kind = Literal["recall", "gap", "surprising", "patterned", "interference", "unseen"]
 GAPS = (1, 2, 4, 8, 16)
 _CONSONANTS, _VOWELS = "bdfgklmnprstvz", "aeiou"
 _SYLLABLES = [consonant + vowel for consonant in _CONSONANTS for vowel in _VOWELS]
 KEYS = len(_SYLLABLES) ** 3
+MOST_KEYS = KEYS // 8
+"""Keys that may be drawn of one part: half of the smallest."""
 DIGITS = 4
 
 
@@ -65,18 +67,19 @@ class Fact:
 
 
 def part_of(key: str) -> Part:
-    """The part of a key, by its SHA-256: half of all keys each, whatever the seed."""
-    return "test" if hashlib.sha256(key.encode()).digest()[0] & 1 else "validation"
+    """The part of a key, by its SHA-256 and whatever the seed: half of all keys train, a quarter each of the others."""
+    share = hashlib.sha256(key.encode()).digest()[0] & 3
+    return "train" if share < 2 else "validation" if share == 2 else "test"
 
 
 def draw_keys(generator: np.random.Generator, count: int, part: Part, taken: Sequence[str] = ()) -> list[str]:
     """Different keys of one part that are not among ``taken``.
 
     Raises:
-        DataError: ``count`` and ``taken`` are more than a quarter of all keys.
+        DataError: ``count`` and ``taken`` are more than half of a part may hold.
     """
-    if count + len(taken) > KEYS // 4:
-        raise DataError(f"expected at most {KEYS // 4} keys of a part, found {count + len(taken)}")
+    if count + len(taken) > MOST_KEYS:
+        raise DataError(f"expected at most {MOST_KEYS} keys of a part, found {count + len(taken)}")
     seen, found = set(taken), list[str]()
     while len(found) < count:
         key = "".join(_SYLLABLES[number] for number in generator.integers(len(_SYLLABLES), size=3))

@@ -4,8 +4,9 @@
 
 with k, v, q linear in the input, keys and queries of norm 1, and the gates η, θ, α linear in it behind a sigmoid.
 Behrouz et al. 2025, arXiv:2501.00663, equations 8 to 15. Gradients inside a chunk are taken at the memory as it was at
-the chunk's start (section 3.2), so that they are one product; a chunk of 1 is the recurrence above. Everything here is
-part of the autograd graph: projections and gates learn by what reads bring.
+the chunk's start (section 3.2), or at the memory just before each position, which a triangular system gives for a whole
+chunk (Yang et al. 2024, arXiv:2406.06484); a chunk of 1 is the recurrence above either way. Everything here is part of
+the autograd graph: projections and gates learn by what reads bring.
 
 The memory starts at zero for every sequence and is handed back, never kept: nothing goes from one sequence to another.
 """
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from pipeline.config.sleepwake import TitansConfig
+
+_LEAST_SHARE = 1e-12  # stands for 0 where a logarithm is taken
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,13 @@ def associative_gradient(weights: Tensor, keys: Tensor, values: Tensor) -> Tenso
 
 
 def learn(
-    keys: Tensor, values: Tensor, queries: Tensor, gates: Gates, chunk: int, state: MemoryState | None = None
+    keys: Tensor,
+    values: Tensor,
+    queries: Tensor,
+    gates: Gates,
+    chunk: int,
+    state: MemoryState | None = None,
+    exact: bool = False,
 ) -> Recalled:
     """Read sequences into memories and ask them at every position.
 
@@ -87,26 +96,64 @@ def learn(
         values: (B, L, D).
         queries: (B, L, D).
         gates: Of every position.
-        chunk: Positions whose gradients are taken at the same memory.
+        chunk: Positions that are computed together.
         state: Of earlier positions of the same sequences; None is zero.
+        exact: Every gradient is taken at the memory just before it, as in the recurrence above; else at the memory as
+            it was at the start of its chunk.
     """
     batch, length, size = keys.shape
     if state is None:
         state = MemoryState(keys.new_zeros(batch, size, size), keys.new_zeros(batch, size, size))
-    weights, momentum = state.weights, state.momentum
     reads, surprise = list[Tensor](), list[Tensor]()
     for start in range(0, length, chunk):
         part = slice(start, start + chunk)
-        gradients = associative_gradient(weights, keys[:, part], values[:, part])  # (B, C, D, D)
-        surprise.append(gradients.detach().flatten(2).norm(dim=-1))
-        for offset in range(gradients.shape[1]):
-            eta, theta, alpha = (
-                gate[:, start + offset, None, None] for gate in (gates.momentum, gates.step, gates.forget)
-            )
-            momentum = eta * momentum - theta * gradients[:, offset]
-            weights = (1 - alpha) * weights + momentum
-            reads.append((weights @ queries[:, start + offset, :, None])[..., 0])
-    return Recalled(torch.stack(reads, 1), torch.cat(surprise, 1), MemoryState(weights, momentum))
+        told = Gates(gates.momentum[:, part], gates.step[:, part], gates.forget[:, part])
+        read, norms, state = _chunk(keys[:, part], values[:, part], queries[:, part], told, state, exact)
+        reads.append(read)
+        surprise.append(norms)
+    return Recalled(torch.cat(reads, 1), torch.cat(surprise, 1), state)
+
+
+def _chunk(
+    keys: Tensor, values: Tensor, queries: Tensor, gates: Gates, state: MemoryState, exact: bool
+) -> tuple[Tensor, Tensor, MemoryState]:
+    """Reads (B, C, D), norms of gradients (B, C) and the state behind C positions, without a loop over them.
+
+    The recurrences are linear in what was there and in the gradients, so that with a_t = Π(1 − α), n_t = Π η
+    M_t = a_t M_0 + b_t S_0 − Σ_s c_ts θ_s ∇ℓ_s. Gradients have rank one, 2 (M k − v) kᵀ, and are kept as their errors.
+    """
+    coasts, kept = _products(gates.momentum), _products(1 - gates.forget)  # (B, C, C), rows are later positions
+    weight = kept @ coasts  # c
+    fade = kept[:, :, 0] * (1 - gates.forget[:, :1])  # a
+    first = coasts[:, :, 0] * gates.momentum[:, :1]  # n
+    drift = (kept @ first[..., None])[..., 0]  # b
+    old, speed = state.weights.transpose(1, 2), state.momentum.transpose(1, 2)
+    if exact:
+        before = pad(weight[:, :-1], (0, 0, 1, 0))  # c of the position before
+        fade_before = pad(fade[:, :-1], (1, 0), value=1.0)[..., None]
+        drift_before = pad(drift[:, :-1], (1, 0))[..., None]
+        known = fade_before * (keys @ old) + drift_before * (keys @ speed)
+        among = before * (keys @ keys.transpose(1, 2)) * (2 * gates.step)[:, None, :]
+        identity = torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
+        errors = torch.linalg.solve_triangular(identity + among, known - values, upper=False, unitriangular=True)
+    else:
+        errors = keys @ old - values
+    steps = 2 * gates.step[..., None] * errors  # θ ∇ℓ without its key
+    reads = fade[..., None] * (queries @ old) + drift[..., None] * (queries @ speed)
+    reads = reads - (weight * (queries @ keys.transpose(1, 2))) @ steps
+    weights = fade[:, -1, None, None] * state.weights + drift[:, -1, None, None] * state.momentum
+    weights = weights - (weight[:, -1, :, None] * steps).transpose(1, 2) @ keys
+    momentum = first[:, -1, None, None] * state.momentum - (coasts[:, -1, :, None] * steps).transpose(1, 2) @ keys
+    norms = 2 * errors.detach().norm(dim=-1) * keys.detach().norm(dim=-1)
+    return reads, norms, MemoryState(weights, momentum)
+
+
+def _products(shares: Tensor) -> Tensor:
+    """(B, C, C): at row t and column s the product of shares (B, C) of the positions after s up to t; 0 above."""
+    summed = shares.clamp_min(_LEAST_SHARE).log().cumsum(1)
+    between = summed[:, :, None] - summed[:, None, :]
+    later = torch.ones(between.shape[1:], dtype=torch.bool, device=shares.device).tril()
+    return between.masked_fill(~later, -torch.inf).exp()
 
 
 class TitansMemory(nn.Module):
@@ -126,9 +173,7 @@ class TitansMemory(nn.Module):
             self.projections = nn.Linear(width, 3 * config.dimension, bias=False)
             self.gates = nn.Linear(width, 3)
             self.out = nn.Linear(config.dimension, width, bias=False)
-        nn.init.zeros_(self.gates.weight)
-        shares = (config.momentum, config.step, config.forget)
-        self.gates.bias.data.copy_(torch.tensor([_logit(share) for share in shares]))
+        initial_gates(self.gates, config)
 
     def forward(self, inputs: Tensor, state: MemoryState | None = None) -> tuple[Tensor, Recalled]:
         """What the memory adds to inputs (B, L, W), (B, L, W), and what it gave.
@@ -146,9 +191,16 @@ class TitansMemory(nn.Module):
             Gates(momentum, step, forget),
             self.config.chunk,
             state,
+            self.config.gradients == "exact",
         )
         added: Tensor = self.out(recalled.reads)
         return added, recalled
+
+
+def initial_gates(gates: nn.Linear, config: TitansConfig) -> None:
+    """Let a layer with three outputs, behind a sigmoid, give the configured momentum, step and forgetting."""
+    nn.init.zeros_(gates.weight)
+    gates.bias.data.copy_(torch.tensor([_logit(share) for share in (config.momentum, config.step, config.forget)]))
 
 
 def _logit(share: float) -> float:

@@ -1,0 +1,196 @@
+"""A byte transformer whose attention sees a window, with a memory of the sequence beside it.
+
+    logits = model(tokens)                    with the memory
+    logits = model(tokens, memory=False)      from the weights and the window alone
+
+Attention reaches ``window`` bytes back and to a few learned, persistent keys and values (Behrouz et al. 2025,
+arXiv:2501.00663, sections 3.3 and 4.1). What stands farther back is read from the memory, which stores what followed
+which context:
+
+    key of x_t: the states of x_{t−n} … x_{t−1}      value of x_t: its embedding      query at t: the states up to x_t
+
+Keys and queries are one function, so that a context that occurs again reads what followed it (an induction step).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import gelu, normalize, pad, scaled_dot_product_attention
+
+from pipeline.config.sleepwake import SleepWakeModelConfig
+from pipeline.sleepwake.byte_model import BEGIN, Block, ByteModel, rotate
+from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, initial_gates, learn
+
+_PERSISTENT_STD = 0.02
+_BEGUN = 0.25  # length of what a fresh memory adds for a stored byte: about that of an embedding
+
+
+class WindowBlock(Block):
+    """A block whose attention sees a window and persistent keys and values."""
+
+    def __init__(self, config: SleepWakeModelConfig) -> None:
+        super().__init__(config)
+        self.window = config.window
+        self.persistent = nn.Parameter(
+            torch.randn(2, config.heads, config.persistent, config.width // config.heads) * _PERSISTENT_STD
+        )
+
+    def forward(self, stream: Tensor) -> Tensor:
+        """The stream (B, L, W) behind this block."""
+        batch, length, width = stream.shape
+        parts = self.attention(self.attention_norm(stream)).view(batch, length, 3, self.heads, -1)
+        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, W/H) each
+        mixed = window_attention(rotate(queries), rotate(keys), values, self.persistent, self.window)
+        stream = stream + self.joined(mixed.transpose(1, 2).reshape(batch, length, width))
+        return stream + self.down(gelu(self.up(self.network_norm(stream))))  # type: ignore[no-any-return]
+
+
+def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: Tensor, window: int) -> Tensor:
+    """Causal attention to the last ``window`` positions and to persistent keys and values.
+
+    Positions are cut into pieces as long as the window, each of which attends to itself and the piece before.
+
+    Args:
+        queries: (B, H, L, D).
+        keys: (B, H, L, D).
+        values: (B, H, L, D).
+        persistent: Keys and values (2, H, P, D).
+        window: Positions that are seen, a position itself included.
+
+    Returns:
+        (B, H, L, D).
+    """
+    batch, heads, length, size = queries.shape
+    piece = min(window, length)
+    pieces = -(-length // piece)
+    rest = pieces * piece - length
+    queries, keys, values = (
+        pad(part, (0, 0, 0, rest)).view(batch, heads, pieces, piece, size) for part in (queries, keys, values)
+    )
+    places = torch.arange(piece, device=queries.device)
+    apart = places[:, None] - torch.cat([places - piece, places])[None, :]
+    seen = ((apart >= 0) & (apart < window)).expand(pieces, piece, 2 * piece).clone()
+    seen[0, :, :piece] = False
+    fixed = persistent.shape[2]
+    seen = torch.cat([seen.new_ones(pieces, piece, fixed), seen], -1)
+    both = [
+        torch.cat(
+            [
+                lasting[None, :, None].expand(batch, heads, pieces, fixed, size),
+                pad(part[:, :, :-1], (0, 0, 0, 0, 1, 0)),
+                part,
+            ],
+            3,
+        )
+        for lasting, part in zip(persistent.to(keys.dtype), (keys, values), strict=True)
+    ]
+    found = scaled_dot_product_attention(queries, *both, attn_mask=seen)
+    return found.reshape(batch, heads, pieces * piece, size)[:, :, :length]
+
+
+class SequenceMemory(nn.Module):
+    """What followed which context in a sequence; see the module. Holds no memory itself.
+
+    Args:
+        config: Sizes, and gates at the start.
+    """
+
+    def __init__(self, config: SleepWakeModelConfig) -> None:
+        super().__init__()
+        self.config = config.titans
+        size, reach = config.titans.dimension, config.convolution
+        self.norm = nn.RMSNorm(config.width)
+        self.key = nn.Linear(config.width, size, bias=False)
+        # Random signs tell positions of a context apart before anything is learned.
+        self.reach = nn.Parameter(torch.randint(0, 2, (reach, size)).float() * 2 - 1)
+        self.value = nn.Linear(config.width, size, bias=False)
+        self.out = nn.Linear(size, config.width, bias=False)
+        self.gates = nn.Linear(2 * config.width, 3)
+
+    def begin(self) -> None:
+        """Initial weights: gates as configured, reads that come back as the embeddings that were stored."""
+        nn.init.orthogonal_(self.value.weight)
+        self.out.weight.data.copy_(_BEGUN * self.value.weight.data.T)
+        nn.init.orthogonal_(self.key.weight)
+        initial_gates(self.gates, self.config)
+
+    def forward(self, stream: Tensor, embedded: Tensor, state: MemoryState | None = None) -> tuple[Tensor, Recalled]:
+        """What the memory adds to a stream, (B, L, W), and what it gave.
+
+        Args:
+            stream: States (B, L, W).
+            embedded: Embeddings of the tokens, (B, L, W).
+            state: Of the positions of the same sequences before, whose last byte is the first one's context; None
+                begins afresh.
+        """
+        normed = self.norm(stream)
+        contexts = self._contexts(normed)
+        before = pad(contexts[:, :-1], (0, 0, 1, 0))
+        momentum, step, forget = (
+            self.gates(torch.cat([normed, pad(normed[:, :-1], (0, 0, 1, 0))], -1)).sigmoid().unbind(-1)
+        )
+        step = torch.cat([torch.zeros_like(step[:, :1]), step[:, 1:]], 1)  # nothing stands before the first
+        values = self.value(normalize(embedded, dim=-1))
+        recalled = learn(
+            before,
+            values,
+            contexts,
+            Gates(momentum, step, forget),
+            self.config.chunk,
+            state,
+            self.config.gradients == "exact",
+        )
+        added: Tensor = self.out(recalled.reads)
+        return added, Recalled(recalled.reads, step.detach() * recalled.surprise, recalled.state)
+
+    def _contexts(self, normed: Tensor) -> Tensor:
+        """A vector of length 1 for what stands at and before every position, (B, L, D)."""
+        states = self.key(normed)
+        reach = len(self.reach)
+        padded = pad(states, (0, 0, reach - 1, 0))
+        summed = sum(self.reach[back] * padded[:, reach - 1 - back : padded.shape[1] - back] for back in range(reach))
+        return normalize(summed, dim=-1)
+
+
+class SleepWakeModel(ByteModel):
+    """Logits of the next byte, with or without the memory of the sequence.
+
+    Args:
+        config: Sizes.
+        seed: Of the initial weights.
+    """
+
+    config: SleepWakeModelConfig
+
+    def __init__(self, config: SleepWakeModelConfig, seed: int) -> None:
+        super().__init__(config, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.blocks = nn.ModuleList(WindowBlock(config) for _ in range(config.layers))
+            self.memory = SequenceMemory(config)
+            self.initialise()
+            self.memory.begin()
+
+    def read(self, tokens: Tensor, memory: bool = True) -> tuple[Tensor, Recalled | None]:
+        """The stream (B, L, W) behind the last block and norm for token ids (B, L), and what the memory gave."""
+        embedded = self.embedding(tokens)
+        stream, recalled = embedded, None
+        for number, block in enumerate(self.blocks):
+            if memory and number == self.config.memory_block:
+                added, recalled = self.memory(stream, embedded)
+                stream = stream + added
+            stream = block(stream)
+        return self.norm(stream), recalled
+
+    def hidden(self, tokens: Tensor, memory: bool = True) -> Tensor:
+        """The stream (B, L, W) behind the last block and norm, for token ids (B, L) of any length."""
+        return self.read(tokens, memory)[0]
+
+    def forward(self, tokens: Tensor, memory: bool = True) -> Tensor:
+        """Logits (B, L, V) of the token behind each of token ids (B, L)."""
+        return self.hidden(tokens, memory) @ self.embedding.weight.T
+
+    def of_bytes(self, values: Tensor, memory: bool = True) -> Tensor:
+        """Logits (B, L, V) of each of byte values (B, L) itself, from those before it."""
+        return self(pad(values[:, :-1], (1, 0), value=BEGIN), memory)  # type: ignore[no-any-return]
