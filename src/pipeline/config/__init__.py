@@ -32,6 +32,7 @@ from pipeline.config.needle import NeedleConfig
 from pipeline.config.parameters import RUN_ID, override_pattern
 from pipeline.config.schema import FLOWS, ConsolidationConfig, FlowConfig, default_root, register_flow
 from pipeline.config.section import FilePath, Name, Section, check_name
+from pipeline.config.sleepwake_flow import SleepWakeConfig
 
 __all__ = [
     "FLOWS",
@@ -57,6 +58,7 @@ __all__ = [
     "ReplayMix",
     "ReplayWeights",
     "Section",
+    "SleepWakeConfig",
     "StoreConfig",
     "SuiteConfig",
     "TrackingConfig",

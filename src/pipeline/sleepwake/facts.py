@@ -99,10 +99,10 @@ def patterned_value(generator: np.random.Generator) -> str:
     return str(generator.integers(10)) * DIGITS
 
 
-def recall_facts(seed: int, count: int, part: Part, session: int = 0) -> list[Fact]:
-    """Keys that are told random values in one session and asked in the next."""
+def recall_facts(seed: int, count: int, part: Part, session: int = 0, taken: Sequence[str] = ()) -> list[Fact]:
+    """Keys, none of ``taken``, that are told random values in one session and asked in the next."""
     generator = np.random.default_rng([seed, session, *b"recall"])
-    keys = draw_keys(generator, count, part)
+    keys = draw_keys(generator, count, part, taken)
     return [Fact(key, (random_value(generator),), (session,), session + 1, "recall") for key in keys]
 
 

@@ -74,7 +74,7 @@ def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: 
     seen[0, :, :piece] = False
     fixed = persistent.shape[2]
     seen = torch.cat([seen.new_ones(pieces, piece, fixed), seen], -1)
-    both = [
+    keys, values = (
         torch.cat(
             [
                 lasting[None, :, None].expand(batch, heads, pieces, fixed, size),
@@ -84,8 +84,8 @@ def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: 
             3,
         )
         for lasting, part in zip(persistent.to(keys.dtype), (keys, values), strict=True)
-    ]
-    found = scaled_dot_product_attention(queries, *both, attn_mask=seen)
+    )
+    found = scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
     return found.reshape(batch, heads, pieces * piece, size)[:, :, :length]
 
 
@@ -125,7 +125,7 @@ class SequenceMemory(nn.Module):
                 begins afresh.
         """
         normed = self.norm(stream)
-        contexts = self._contexts(normed)
+        contexts = self.contexts(normed)
         before = pad(contexts[:, :-1], (0, 0, 1, 0))
         momentum, step, forget = (
             self.gates(torch.cat([normed, pad(normed[:, :-1], (0, 0, 1, 0))], -1)).sigmoid().unbind(-1)
@@ -144,12 +144,13 @@ class SequenceMemory(nn.Module):
         added: Tensor = self.out(recalled.reads)
         return added, Recalled(recalled.reads, step.detach() * recalled.surprise, recalled.state)
 
-    def _contexts(self, normed: Tensor) -> Tensor:
+    def contexts(self, normed: Tensor) -> Tensor:
         """A vector of length 1 for what stands at and before every position, (B, L, D)."""
         states = self.key(normed)
         reach = len(self.reach)
         padded = pad(states, (0, 0, reach - 1, 0))
-        summed = sum(self.reach[back] * padded[:, reach - 1 - back : padded.shape[1] - back] for back in range(reach))
+        shifted = [padded[:, reach - 1 - back : padded.shape[1] - back] for back in range(reach)]
+        summed = (torch.stack(shifted) * self.reach[:, None, None]).sum(0)
         return normalize(summed, dim=-1)
 
 
@@ -172,16 +173,31 @@ class SleepWakeModel(ByteModel):
             self.initialise()
             self.memory.begin()
 
-    def read(self, tokens: Tensor, memory: bool = True) -> tuple[Tensor, Recalled | None]:
-        """The stream (B, L, W) behind the last block and norm for token ids (B, L), and what the memory gave."""
+    def read(
+        self, tokens: Tensor, memory: bool = True, state: MemoryState | None = None
+    ) -> tuple[Tensor, Recalled | None]:
+        """The stream behind the last block and norm, (B, L, W), and what the memory gave.
+
+        Args:
+            tokens: Ids (B, L), of any length.
+            memory: Whether it is read and written.
+            state: What the memory holds of earlier sessions of the same sequences; None is nothing.
+        """
         embedded = self.embedding(tokens)
         stream, recalled = embedded, None
         for number, block in enumerate(self.blocks):
             if memory and number == self.config.memory_block:
-                added, recalled = self.memory(stream, embedded)
+                added, recalled = self.memory(stream, embedded, state)
                 stream = stream + added
             stream = block(stream)
         return self.norm(stream), recalled
+
+    def context_keys(self, tokens: Tensor) -> Tensor:
+        """What the memory calls the context at every position of token ids (B, L), (B, L, D), each of length 1."""
+        stream = self.embedding(tokens)
+        for block in self.blocks[: self.config.memory_block]:
+            stream = block(stream)
+        return self.memory.contexts(self.memory.norm(stream))
 
     def hidden(self, tokens: Tensor, memory: bool = True) -> Tensor:
         """The stream (B, L, W) behind the last block and norm, for token ids (B, L) of any length."""

@@ -1,0 +1,81 @@
+"""Settings of the flow ``sleepwake``: a byte model that reads by day, with a memory, and learns from it by night."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.schema import FlowConfig, register_flow
+from pipeline.config.section import FilePath, Name, Section
+from pipeline.config.sleepwake import PatchConfig, PretrainConfig, SleepWakeModelConfig, SvfConfig
+from pipeline.config.sleepwake_keys import translated
+from pipeline.config.sleepwake_night import EpisodesConfig, SleepConfig, SurprisesConfig, SurpriseStoreConfig
+
+
+class TextConfig(Section):
+    """The text that the model learns before its first day, and must not forget."""
+
+    path: FilePath | None = Field(None, description="any file; null is Shakespeare's plays of the data set text")
+
+
+class SleepWakeEvaluationConfig(Section):
+    """What is measured beside the model itself."""
+
+    controls: Literal["none", "default", "full"] = Field(
+        "full",
+        description="default: as many steps without memories, and memories without rehearsal; full: also a model of "
+        "the window alone, trained as long; none",
+    )
+    recall_streams: int = Field(32, ge=1, description="streams in which facts are told early and asked late")
+    arithmetic: int = Field(100, ge=0, description="held-out problems of every level, at most")
+    gap_session: int = Field(512, ge=16, description="bytes of text of a session between telling and asking")
+    resamples: int = Field(2000, ge=100, description="of every bootstrapped interval")
+
+
+class SleepWakeGuardsConfig(Section):
+    """What a run must reach on validation keys and text before its model becomes champion; null asks nothing."""
+
+    nats_max: float | None = Field(2.0, gt=0, description="nats a byte of validation text, without the memory")
+    memory_gain_min: float | None = Field(0.3, description="recall in streams with the memory minus without it")
+    recall_min: float | None = Field(0.9, ge=0, le=1, description="facts answered from the weights after one sleep")
+    retention_min: float | None = Field(0.8, ge=0, le=1, description="the same facts after every further cycle")
+    drift_max: float | None = Field(0.01, description="rise of base nats by one sleep, as a share")
+
+
+@register_flow("sleepwake")
+class SleepWakeConfig(FlowConfig):
+    """Learn bytes, live days, sleep after each, examine, judge."""
+
+    flow: Name = Field("sleepwake", description="the flow's name, the first half of FLOW/DEPLOYMENT")
+    deployment: Name = Field("tiny", description="the deployment's name, the second half")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
+    text: TextConfig = Field(TextConfig(), description="base text")
+    model: SleepWakeModelConfig = Field(SleepWakeModelConfig(), description="sizes of the network")
+    pretrain: PretrainConfig = Field(PretrainConfig(), description="before the first day")
+    patches: PatchConfig = Field(PatchConfig(), description="where patches of bytes begin")
+    svf: SvfConfig = Field(SvfConfig(), description="scaling of singular values")
+    episodes: EpisodesConfig = Field(EpisodesConfig(), description="what the days tell")
+    surprise: SurprisesConfig = Field(SurprisesConfig(), description="which surprises become memories")
+    store: SurpriseStoreConfig = Field(SurpriseStoreConfig(), description="the episodic store")
+    sleep: SleepConfig = Field(SleepConfig(), description="how the weights learn from it")
+    evaluation: SleepWakeEvaluationConfig = Field(SleepWakeEvaluationConfig(), description="controls")
+    guards: SleepWakeGuardsConfig = Field(SleepWakeGuardsConfig(), description="what a run must reach")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_of_the_document(cls, values: Any) -> Any:
+        return translated(values) if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _some_day_ends_in_a_sleep(self) -> Self:
+        if self.sleep.first_cycle >= self.episodes.cycles:
+            raise ValueError(
+                f"sleep.first_cycle={self.sleep.first_cycle}: expected less than episodes.cycles={self.episodes.cycles}"
+            )
+        return self
+
+    @property
+    def later_cycles(self) -> range:
+        """Days behind the first sleep."""
+        return range(self.sleep.first_cycle + 1, self.episodes.cycles)

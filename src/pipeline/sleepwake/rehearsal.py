@@ -1,0 +1,110 @@
+"""What a sleep trains on: memories with targets of their own, sequences that the old weights make up, base text.
+
+Soft labels come from a frozen copy of the model: of memories with its memory on, after it has read them once; of all
+else from its weights alone, so that a sleep keeps what they knew. Pseudo-rehearsal: Robins 1995,
+doi:10.1080/09540099550039318.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from pipeline.config.sleepwake_night import SleepConfig
+from pipeline.sleepwake.byte_model import BEGIN
+from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.surprise_store import Slot
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class MemoryRows:
+    """Memories as sequences.
+
+    Attributes:
+        values: Context, then target, padded, (N, L).
+        weights: Of every byte in the loss: 1 of targets, less of contexts, 0 of padding, (N, L).
+        targets: Where targets stand, bool (N, L).
+        soft: The teacher's log-probabilities of every byte, (N, L, 256).
+        right: Share of memories whose every byte is the teacher's likeliest.
+    """
+
+    values: Tensor
+    weights: Tensor
+    targets: Tensor
+    soft: Tensor
+    right: float
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Sequences that the old weights made up, with their log-probabilities: (N, L), (N, L, 256)."""
+
+    values: Tensor
+    soft: Tensor
+
+
+def log_shares(model: SleepWakeModel, values: Tensor, memory: bool = False) -> Tensor:
+    """Log-probabilities of bytes, (B, L, 256), for byte values (B, L)."""
+    return model.of_bytes(values, memory)[..., :256].log_softmax(-1)
+
+
+@torch.no_grad()
+def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig) -> MemoryRows:
+    """Memories as sequences with the labels of the teacher, who has just read each of them."""
+    length = max(len(slot.context) + len(slot.target) for slot in slots)
+    values = torch.zeros(len(slots), length, dtype=torch.int64)
+    weights, targets = torch.zeros(len(slots), length), torch.zeros(len(slots), length, dtype=torch.bool)
+    for row, slot in enumerate(slots):
+        first, end = len(slot.context), len(slot.context) + len(slot.target)
+        values[row, :end] = torch.tensor(list(slot.context + slot.target))
+        weights[row, :first], weights[row, first:end] = config.context_weight, 1.0
+        targets[row, first:end] = True
+    device, soft = teacher.embedding.weight.device, list[Tensor]()
+    for first in range(0, len(slots), _BATCH):
+        part = values[first : first + _BATCH].to(device)
+        twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
+        soft.append(log_shares(teacher, twice, memory=True)[:, length + 1 :].cpu())
+    labels = torch.cat(soft)
+    wrong = (labels.argmax(-1) != values) & targets
+    return MemoryRows(values, weights, targets, labels, float((~wrong.any(1)).double().mean()))
+
+
+@torch.no_grad()
+def made_up(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig, generator: torch.Generator) -> MadeUp:
+    """Sequences drawn byte by byte from the old weights; each begins with the first byte of some memory's context."""
+    device = teacher.embedding.weight.device
+    starts = torch.tensor([slot.context[0] for slot in slots])
+    chosen = starts[torch.randint(len(starts), (config.pseudo_pool,), generator=generator)]
+    tokens = torch.stack([torch.full_like(chosen, BEGIN), chosen], 1)
+    for _ in range(config.pseudo_length - 1):
+        shares = torch.cat(
+            [
+                (teacher.hidden(part.to(device), memory=False)[:, -1] @ teacher.embedding.weight.T)[:, :256].cpu()
+                for part in torch.split(tokens, _BATCH)
+            ]
+        ).softmax(-1)
+        tokens = torch.cat([tokens, torch.multinomial(shares, 1, generator=generator)], 1)
+    values = tokens[:, 1:]
+    return MadeUp(
+        values, torch.cat([log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH)])
+    )
+
+
+def divergence(old: Tensor, new: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean KL(old ‖ new) in nats of log-probabilities (B, L, V), weighted by (B, L)."""
+    apart = (old.exp() * (old - new)).sum(-1)
+    return apart.mean() if weights is None else (apart * weights).sum() / weights.sum().clamp_min(1e-9)
+
+
+def drawing_weights(slots: Sequence[Slot], power: float) -> npt.NDArray[np.float64]:
+    """Probability of each memory to be drawn, (N,): its importance to a power."""
+    weights = np.array([max(slot.importance, 1e-6) ** power for slot in slots])
+    shares: npt.NDArray[np.float64] = weights / weights.sum()
+    return shares

@@ -1,0 +1,303 @@
+"""A sleep: the weights learn what the memory knows, each memory by its own target, and keep what they knew.
+
+    slept = sleep(model, store.selected(), corpus.train, probe_text, config, seed)
+
+The teacher is a frozen copy of the model before the sleep; the student answers without the memory. At every probe all
+memories are asked of the weights alone, and base text is measured: memories that pass several probes in succession are
+verified, and weights that harmed base text are rolled back to the last probe that did not. Learning with a teacher's
+soft labels: Hinton et al. 2015, arXiv:1503.02531.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import nll_loss
+
+from pipeline.config.sleepwake_night import SleepConfig
+from pipeline.sleepwake.byte_training import byte_optimizer, windows
+from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.pretraining import nats
+from pipeline.sleepwake.recall import recalled
+from pipeline.sleepwake.rehearsal import (
+    MadeUp,
+    MemoryRows,
+    divergence,
+    drawing_weights,
+    log_shares,
+    made_up,
+    memory_rows,
+)
+from pipeline.sleepwake.surprise_store import Slot
+from pipeline.sleepwake.text import Bytes
+
+Told = Callable[[int, dict[str, float]], None]
+_RISE, _FALL = 1.1, 0.5
+_LEAST_GAIN = 0.05  # relative fall of the loss between probes below which the rate rises
+
+
+@dataclass
+class Slept:
+    """How a sleep went.
+
+    Attributes:
+        steps: Figures of every optimiser step.
+        probes: Figures of every probe: ``step``, ``recall``, ``drift``, ``lr``.
+        stages: Probes in succession that each slot passed at the end, by its id.
+        rollbacks: How often weights were taken back.
+        teacher_right: Share of memories that the teacher answers with its memory on.
+        stopped: Why it ended before its steps were done; empty if it did not.
+        weight_change: Relative change of the weights of every module.
+    """
+
+    steps: list[dict[str, float]] = field(default_factory=list)
+    probes: list[dict[str, float]] = field(default_factory=list)
+    stages: dict[int, int] = field(default_factory=dict)
+    rollbacks: int = 0
+    teacher_right: float = 0.0
+    stopped: str = ""
+    weight_change: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Material:
+    """All that batches are drawn from."""
+
+    memories: MemoryRows | None
+    shares: npt.NDArray[np.float64]
+    invented: MadeUp | None
+    text: Bytes
+
+
+def sleep(
+    model: SleepWakeModel,
+    slots: Sequence[Slot],
+    text: Bytes,
+    probe_text: Bytes,
+    config: SleepConfig,
+    seed: int,
+    told: Told = lambda step, figures: None,
+    learn: bool = True,
+) -> Slept:
+    """Train a model in place.
+
+    Args:
+        model: Teacher as it comes, student as it goes.
+        slots: The memories.
+        text: Base text that is rehearsed.
+        probe_text: Held-out text whose loss must not rise.
+        config: Mixture, optimiser, probes, bounds.
+        seed: Of everything that is drawn.
+        told: Called with each step and its figures.
+        learn: False replaces memories by more base text: the same steps without what they teach (a control).
+
+    Raises:
+        DataError: The text is too short.
+    """
+    slept = Slept()
+    if not slots:
+        slept.stopped = "no memories"
+        return slept
+    generator = np.random.default_rng([seed, *b"sleep"])
+    teacher = copy.deepcopy(model).eval().requires_grad_(False)
+    if config.offload:
+        teacher = teacher.cpu()
+    material = _material(teacher, slots, text, config, generator, learn)
+    if material.memories is not None:
+        slept.teacher_right = material.memories.right
+    _Night(model, teacher, slots, material, probe_text, config, generator, slept, told).run()
+    slept.weight_change = weight_change(teacher, model)
+    return slept
+
+
+def _material(
+    teacher: SleepWakeModel,
+    slots: Sequence[Slot],
+    text: Bytes,
+    config: SleepConfig,
+    generator: np.random.Generator,
+    learn: bool,
+) -> _Material:
+    drawn = torch.Generator().manual_seed(int(generator.integers(2**31)))
+    return _Material(
+        memory_rows(teacher, slots, config) if learn else None,
+        drawing_weights(slots, config.importance_power),
+        made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
+        text,
+    )
+
+
+class _Night:
+    """One sleep while it lasts."""
+
+    def __init__(
+        self,
+        model: SleepWakeModel,
+        teacher: SleepWakeModel,
+        slots: Sequence[Slot],
+        material: _Material,
+        probe_text: Bytes,
+        config: SleepConfig,
+        generator: np.random.Generator,
+        slept: Slept,
+        told: Told,
+    ) -> None:
+        self.model, self.teacher, self.slots, self.material = model, teacher, slots, material
+        self.probe_text = probe_text[: config.probe_bytes]
+        self.config, self.generator, self.slept, self.told = config, generator, slept, told
+        self.device = model.embedding.weight.device
+        for name, weight in model.named_parameters():
+            weight.requires_grad_(is_trained(name, config, model.config.memory_block))
+        self.optimizer = byte_optimizer(model, config.lr, config.weight_decay)
+        self.lr, self.start_nats = config.lr, nats(model, self.probe_text)
+        self.passed = [0] * len(slots)
+        self.good, self.good_passed = _state(model), list(self.passed)
+        self.mean_loss: float | None = None
+
+    def run(self) -> None:
+        """All steps, or until every memory is verified or the sleep has to end."""
+        since = list[float]()
+        for step in range(self.config.steps):
+            self.model.train()
+            since.append(self._step(step))
+            last = step == self.config.steps - 1
+            if (step + 1) % self.config.probe_every == 0 or last:
+                self._probe(step + 1, float(np.mean(since)))
+                since = []
+                if self.slept.stopped:
+                    break
+        for weight in self.model.parameters():
+            weight.requires_grad_(True)
+        self.model.load_state_dict(self.good)
+        self.slept.stages = {slot.slot_id: count for slot, count in zip(self.slots, self.good_passed, strict=True)}
+
+    def _step(self, step: int) -> float:
+        rate = self.lr * min(1.0, (step + 1) / max(1, self.config.warmup), 1 - 0.9 * step / self.config.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        figures = self._losses()
+        loss = torch.stack(list(figures.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self.optimizer.step()
+        row = {"loss": float(loss.detach())} | {
+            f"loss.{name}": float(value.detach()) for name, value in figures.items()
+        }
+        self.slept.steps.append(row | {"lr": rate})
+        self.told(step, row)
+        return row["loss"]
+
+    def _losses(self) -> dict[str, Tensor]:
+        """Every part of the loss of one step, weighted."""
+        config, found = self.config, dict[str, Tensor]()
+        text_rows = config.text_rows
+        if self.material.memories is not None:
+            found |= self._memory_losses(self.material.memories)
+        else:
+            text_rows += -(-config.memory_rows * self._memory_length() // config.text_length)
+        if self.material.invented is not None:
+            chosen = torch.from_numpy(
+                self.generator.integers(len(self.material.invented.values), size=config.pseudo_rows)
+            )
+            values, old = (
+                part[chosen].to(self.device) for part in (self.material.invented.values, self.material.invented.soft)
+            )
+            found["pseudo"] = config.rehearsal_weight * divergence(old, log_shares(self.model, values))
+        if text_rows:
+            values = windows(self.material.text, text_rows, config.text_length, self.generator)
+            with torch.no_grad():
+                old = log_shares(self.teacher, values.to(self.teacher.embedding.weight.device)).to(self.device)
+            found["text"] = config.rehearsal_weight * divergence(old, log_shares(self.model, values.to(self.device)))
+        if config.l2sp:
+            apart = [
+                (new - old.to(self.device)).square().sum()
+                for new, old in zip(self.model.parameters(), self.teacher.parameters(), strict=True)
+            ]
+            found["l2sp"] = config.l2sp * torch.stack(apart).sum()
+        return found
+
+    def _memory_losses(self, rows: MemoryRows) -> dict[str, Tensor]:
+        config = self.config
+        count = len(rows.values)
+        drawn = self.generator.choice(count, size=min(config.memory_rows, count), replace=False, p=self.material.shares)
+        chosen = torch.from_numpy(drawn)
+        values, weights, targets, soft = (
+            part[chosen].to(self.device) for part in (rows.values, rows.weights, rows.targets, rows.soft)
+        )
+        new = log_shares(self.model, values)
+        hard = nll_loss(new.flatten(0, 1), values.flatten(), reduction="none").view(values.shape)
+        found = {"memory": (hard * weights).sum() / targets.sum()}
+        if config.consolidation_strength:
+            found["teacher"] = config.consolidation_strength * divergence(soft, new, targets.float())
+        return found
+
+    def _memory_length(self) -> int:
+        return max(len(slot.context) + len(slot.target) for slot in self.slots)
+
+    def _probe(self, step: int, loss: float) -> None:
+        """Ask every memory, measure base text, and take back what harmed it."""
+        base = nats(self.model, self.probe_text)
+        drift = base / self.start_nats - 1
+        right = recalled(self.model, [slot.context for slot in self.slots], [slot.target for slot in self.slots])
+        row = {"step": float(step), "recall": float(np.mean(right)), "drift": drift, "loss": loss, "lr": self.lr}
+        self.slept.probes.append(row)
+        self.passed = [count + 1 if found else 0 for count, found in zip(self.passed, right, strict=True)]
+        if not math.isfinite(base) or drift > self.config.transient_max:
+            self._roll_back()
+            return
+        if drift <= self.config.drift_max:
+            self.good, self.good_passed = _state(self.model), list(self.passed)
+            if all(count >= self.config.probes for count in self.passed):
+                self.slept.stopped = "every memory is verified"
+        if self.config.control and self.mean_loss is not None:
+            gain = 1 - loss / max(self.mean_loss, 1e-9)
+            self.lr *= _FALL if gain < -_LEAST_GAIN else _RISE if gain < _LEAST_GAIN else 1.0
+            self.lr = min(max(self.lr, self.config.lr_min), self.config.lr_max)
+        self.mean_loss = loss
+
+    def _roll_back(self) -> None:
+        """Back to the last probe that did no harm, with half the rate; the optimiser's averages start anew."""
+        self.slept.rollbacks += 1
+        self.model.load_state_dict(self.good)
+        self.passed = list(self.good_passed)
+        self.lr = max(self.lr * _FALL, self.config.lr_min)
+        self.optimizer = byte_optimizer(self.model, self.lr, self.config.weight_decay)
+        self.mean_loss = None
+        if self.slept.rollbacks > self.config.rollbacks:
+            self.slept.stopped = f"base text got worse by more than {self.config.transient_max:.1%} again and again"
+
+
+def is_trained(name: str, config: SleepConfig, memory_block: int) -> bool:
+    """Whether a sleep may change a parameter; what the memory itself is made of stays as it is."""
+    if name.startswith("memory."):
+        return False
+    if config.trained == "feed_forward":
+        return ".up." in name or ".down." in name
+    if config.trained == "later_blocks":
+        return name.startswith("blocks.") and int(name.split(".")[1]) >= memory_block
+    return True
+
+
+def weight_change(before: nn.Module, after: nn.Module) -> dict[str, float]:
+    """‖Δθ‖ / ‖θ‖ of every module that is a direct child or a block."""
+    apart, size = dict[str, float](), dict[str, float]()
+    new = dict(after.named_parameters())
+    for name, old in before.named_parameters():
+        parts = name.split(".")
+        module = ".".join(parts[:2]) if parts[0] == "blocks" else parts[0]
+        difference = new[name].detach().cpu() - old.detach().cpu()
+        apart[module] = apart.get(module, 0.0) + float(difference.square().sum())
+        size[module] = size.get(module, 0.0) + float(old.detach().square().sum())
+    return {module: math.sqrt(apart[module] / max(size[module], 1e-12)) for module in apart}
+
+
+def _state(model: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
