@@ -17,6 +17,7 @@ AT_MOST = {
     "columns": ("sleep_drop", "wake_drop"),
     "plasticity": ("forgetting",),
     "needle": ("collisions", "gate.open_fraction_most", "gate.lambda_max", "significant_drops"),
+    "sleepwake": ("nats", "drift"),
 }
 """By flow, the guards whose figure must not be above the threshold; all others must not be below it."""
 

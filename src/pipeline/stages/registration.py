@@ -29,6 +29,7 @@ def register_night(
     trained: Path,
     passed: bool,
     slow: Path | None = None,
+    stored: str = "persist_store",
 ) -> tuple[int | None, bool]:
     """Log the night, register what it trained, and move the champion if the guards passed.
 
@@ -41,14 +42,15 @@ def register_night(
         trained: Folder with its weights.
         passed: Whether every guard passed.
         slow: Folder of the slow average beside it, if there is one.
+        stored: The stage that wrote the store.
 
     Returns:
         The version, and whether ``champion`` moved.
     """
-    lineage = lineage_of(run, config, inputs)
+    lineage = lineage_of(run, config, inputs, stored)
     tracker.log_params(config_dict(config))
     tracker.log_inputs({name: result.digest for name, result in inputs.items()}, "stage")
-    tracker.log_inputs(_stores(inputs["persist_store"]), "store")
+    tracker.log_inputs(_stores(inputs[stored]), "store")
     verdict = {"engram.guards": "passed" if passed else "failed"}
     tracker.set_tags(lineage | verdict)
     tracker.rename(night_name(run, config, lineage))
@@ -65,6 +67,7 @@ def promote_network(
     judge: Callable[[Mapping[str, Any]], list[Verdict]],
     figures: Mapping[str, Any] | None = None,
     trained: str = "sleep_distil",
+    stored: str = "persist_store",
 ) -> StageResult:
     """Stage ``promote`` of a flow with a network of its own: ``champion`` moves only if every guard passes.
 
@@ -76,6 +79,7 @@ def promote_network(
         judge: Every guard, from figures that no test data went into.
         figures: Those; None is ``guard_figures`` of ``metrics.json`` of stage ``evaluate``.
         trained: The stage that holds the network.
+        stored: The stage that wrote the store.
 
     Raises:
         ServiceError: The registry cannot be reached.
@@ -90,29 +94,33 @@ def promote_network(
         passed = all_passed(judged)
         progress.phase("registering the network")
         tracker, name = open_tracker(config, run.path), f"engram-{config.flow}-{config.deployment}"
-        version, promoted = register_night(tracker, config, run, inputs, name, inputs[trained].path, passed)
+        version, promoted = register_night(
+            tracker, config, run, inputs, name, inputs[trained].path, passed, stored=stored
+        )
         verdict = {"passed": passed, "promoted": promoted, "guards": judged}
         stage.write_json("verdict.json", verdict)
         stage.metrics = verdict | {"version": version, "mlflow_run": tracker.run_id}
     return stage.result
 
 
-def lineage_of(run: RunFolder, config: FlowConfig, inputs: Mapping[str, StageResult]) -> dict[str, str]:
+def lineage_of(
+    run: RunFolder, config: FlowConfig, inputs: Mapping[str, StageResult], stored: str = "persist_store"
+) -> dict[str, str]:
     """What an adapter was made from, as tags of the night's MLflow run and of the registered version.
 
     The run and its folder as seen from the artifact root, the generation of every store, the night of the session,
     and the version that a continuing night went on from.
     """
-    stored = inputs["persist_store"].metrics
+    kept = inputs[stored].metrics
     trained = inputs["lora_train"].metrics if "lora_train" in inputs else {}
     told = {
         "run_id": run.run_id,
         "run_folder": run.path.relative_to(run.root).as_posix(),
         "seed": str(config.seed),
-        "store_generation": str(stored["generation"]),
-        "stores": ", ".join(f"{kind} {of['generation']}" for kind, of in stored.get("kinds", {}).items()),
+        "store_generation": str(kept["generation"]),
+        "stores": ", ".join(f"{kind} {of['generation']}" for kind, of in kept.get("kinds", {}).items()),
         "session": config.session,
-        "night": stored.get("night"),
+        "night": kept.get("night"),
         "continues": trained.get("continues"),
     }
     return {f"engram.{name}": str(value) for name, value in told.items() if value not in (None, "")}

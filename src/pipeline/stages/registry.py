@@ -78,6 +78,7 @@ PACKAGES = {
     "columns": "pipeline.columns.stages",
     "plasticity": "pipeline.plasticity.stages",
     "needle": "pipeline.needle.stages",
+    "sleepwake": "pipeline.sleepwake.stages",
 }
 """Where the stages of each flow lie: one module per stage with a function ``run``, and ``order`` with ``STAGES``."""
 

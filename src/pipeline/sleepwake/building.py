@@ -1,0 +1,73 @@
+"""From a configuration to its device, its text and its model; from a model to its file and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+
+from pipeline.artifacts import write_bytes
+from pipeline.catalogue.data import located
+from pipeline.config.sleepwake_flow import SleepWakeConfig
+from pipeline.errors import ConfigError
+from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.text import Corpus, read_corpus
+
+
+def device_of(config: SleepWakeConfig) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        ConfigError: A GPU is asked for and none is visible.
+    """
+    visible = torch.cuda.is_available()
+    if config.device == "cuda" and not visible:
+        raise ConfigError("device=cuda: no GPU is visible; set device=cpu or device=auto")
+    return "cuda" if visible and config.device != "cpu" else "cpu"
+
+
+def device_name(device: str) -> str:
+    """What the report calls a device."""
+    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+
+
+def text_file(config: SleepWakeConfig) -> Path:
+    """Where the base text lies.
+
+    Raises:
+        DataError: The data set is nowhere.
+    """
+    return config.text.path or located("text") / "tinyshakespeare.txt"
+
+
+def corpus_of(config: SleepWakeConfig) -> Corpus:
+    """The base text in its parts.
+
+    Raises:
+        DataError: It is nowhere, or too short.
+    """
+    return read_corpus(text_file(config))
+
+
+def new_model(config: SleepWakeConfig, device: str) -> SleepWakeModel:
+    """The model before any training; the flow's seed decides its weights."""
+    return SleepWakeModel(config.model, config.seed).to(device)
+
+
+def save_model(model: SleepWakeModel, path: Path) -> Path:
+    """Write a model's weights as safetensors."""
+    write_bytes(path, save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
+    return path
+
+
+def load_model(config: SleepWakeConfig, path: Path, device: str) -> SleepWakeModel:
+    """What `save_model` wrote, in evaluation mode."""
+    model = new_model(config, device)
+    model.load_state_dict(load_file(path))
+    return model.eval()
+
+
+def parameters(model: SleepWakeModel) -> int:
+    """Numbers that training changes."""
+    return sum(weight.numel() for weight in model.parameters())

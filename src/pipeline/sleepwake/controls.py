@@ -1,0 +1,150 @@
+"""What the figures are compared with: as many steps without memories, memories without rehearsal, the window alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.config.sleepwake_flow import SleepWakeConfig
+from pipeline.sleepwake.building import new_model
+from pipeline.sleepwake.cycles import Life
+from pipeline.sleepwake.days import Days
+from pipeline.sleepwake.measures import asked_rows, share
+from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.pretraining import nats, pretrain, stream_recall
+from pipeline.sleepwake.sleep import sleep
+from pipeline.sleepwake.streams import recall_streams
+from pipeline.sleepwake.text import Corpus
+
+ABOUT = {
+    "no_sleep": "as many steps and bytes on base text and made-up sequences, no memories",
+    "replay_only": "memories alone: no soft labels, no rehearsal, no roll-back",
+    "window_alone": "the same model without its memory, trained as long",
+}
+_WITHOUT = 1e9  # a drift that is never reached
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a control has to do with.
+
+    Attributes:
+        config: The run's.
+        life: As the first sleep found it: never changed, copied.
+        corpus: Base text.
+        days: What was told.
+        streams: Of every day.
+        steps: Optimiser steps that the run's first sleep took.
+        advance: Reports a step.
+    """
+
+    config: SleepWakeConfig
+    life: Callable[[SleepWakeConfig], Life]
+    corpus: Corpus
+    days: Days
+    streams: Sequence[Sequence[bytes]]
+    steps: int
+    advance: Callable[[], None]
+
+    @property
+    def first(self) -> int:
+        """The cycle of the first sleep."""
+        return self.config.sleep.first_cycle
+
+    def facts(self) -> list[Any]:
+        """Facts of the days before the first sleep."""
+        return [fact for fact in self.days.of("recall") if fact.told[0] <= self.first]
+
+
+def no_sleep(examined: Examined) -> dict[str, Any]:
+    """The first sleep's steps without what it teaches."""
+    told = examined.config.sleep.model_copy(update={"steps": examined.steps, "drift_max": _WITHOUT})
+    life = examined.life(examined.config)
+    before, corpus = nats(life.model, examined.corpus.test), examined.corpus
+    slept = sleep(
+        life.model,
+        life.store.selected(),
+        corpus.train,
+        corpus.validation,
+        told.model_copy(update={"transient_max": _WITHOUT, "control": False}),
+        examined.config.seed + examined.first,
+        lambda step, row: examined.advance(),
+        learn=False,
+    )
+    rows = asked_rows(life.model, "no_sleep", examined.facts(), examined.first)
+    return {
+        "recall": share(rows) or 0.0,
+        "drift": nats(life.model, corpus.test) / before - 1,
+        "steps": len(slept.steps),
+        "rights": [row["right"] for row in rows],
+    }
+
+
+def replay_only(examined: Examined) -> dict[str, Any]:
+    """All sleeps with memories alone."""
+    sleeping = examined.config.sleep.model_copy(
+        update={
+            "pseudo_rows": 0,
+            "text_rows": 0,
+            "consolidation_strength": 0.0,
+            "l2sp": 0.0,
+            "drift_max": _WITHOUT,
+            "transient_max": _WITHOUT,
+        }
+    )
+    life = examined.life(examined.config.model_copy(update={"sleep": sleeping}))
+    before, steps = nats(life.model, examined.corpus.test), 0
+    slept = life.night(examined.first, lambda step, row: examined.advance())
+    after = share(asked_rows(life.model, "replay_only", examined.facts(), examined.first)) or 0.0
+    drift, retention = nats(life.model, examined.corpus.test) / before - 1, dict[str, float]()
+    steps = len(slept.steps)
+    for passed, cycle in enumerate(examined.config.later_cycles, 1):
+        life.day(cycle, examined.streams[cycle])
+        steps += len(life.night(cycle, lambda step, row: examined.advance()).steps)
+        retention[str(passed)] = share(asked_rows(life.model, "replay_only", examined.facts(), cycle)) or 0.0
+    last = nats(life.model, examined.corpus.test) / before - 1
+    return {"recall": after, "drift": drift, "drift_last": last, "retention": retention, "steps": steps}
+
+
+def window_alone(examined: Examined) -> dict[str, Any]:
+    """Pre-training of the same model without its memory, and its recall in streams."""
+    config = examined.config
+    model = new_model(config, examined.life(config).model.embedding.weight.device.type)
+    rows = pretrain(
+        model, examined.corpus.train, config.pretrain, config.seed, lambda step, row: examined.advance(), memory=False
+    )
+    return {
+        "recall_streams": recall_in_streams(model, config, examined.corpus, memory=False),
+        "nats": nats(model, examined.corpus.test),
+        "steps": len(rows),
+    }
+
+
+def recall_in_streams(model: SleepWakeModel, config: SleepWakeConfig, corpus: Corpus, memory: bool) -> float:
+    """Share of facts that are answered in streams of reported keys."""
+    generator = np.random.default_rng([config.seed, *b"reported streams"])
+    shape, count = config.pretrain.stream, config.evaluation.recall_streams
+    return stream_recall(model, recall_streams(generator, corpus.test, config.episodes.part, shape, count), memory)
+
+
+CONTROLS: dict[str, Callable[[Examined], dict[str, Any]]] = {
+    "no_sleep": no_sleep,
+    "replay_only": replay_only,
+    "window_alone": window_alone,
+}
+
+
+def controls_of(config: SleepWakeConfig) -> list[str]:
+    """Names of the controls that a run takes."""
+    chosen = {"none": (), "default": ("no_sleep", "replay_only"), "full": tuple(CONTROLS)}
+    return list(chosen[config.evaluation.controls])
+
+
+def control_steps(config: SleepWakeConfig, steps: int) -> int:
+    """Optimiser steps of all controls of a run, at most."""
+    names, sleeps = controls_of(config), 1 + len(config.later_cycles)
+    each = {"no_sleep": steps, "replay_only": sleeps * config.sleep.steps, "window_alone": config.pretrain.steps}
+    return sum(each[name] for name in names)

@@ -1,0 +1,1 @@
+"""Stages of the flow ``sleepwake``: one module with a function ``run`` each."""
