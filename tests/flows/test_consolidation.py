@@ -16,6 +16,7 @@ from flows.columns import columns
 from flows.consolidation import consolidation, gpu_stages, run_inline
 from flows.needle import needle
 from flows.plasticity import plasticity
+from flows.sleepwake import sleepwake
 from pipeline.artifacts import RunFolder, list_runs, stage_results
 from pipeline.config import deployments
 from pipeline.errors import ConfigError, ServiceError
@@ -155,7 +156,7 @@ def test_a_worker_holds_the_limit_of_its_gpu(monkeypatch: pytest.MonkeyPatch) ->
     "bad", [{"overrides": ["suite.m=8"]}, {"from_stage": "dream"}, {"deployment": "x"}, {"run_id": "../x"}]
 )
 def test_the_schema_refuses_before_a_run_is_created(bad: dict[str, Any]) -> None:
-    for flow in (consolidation, columns, plasticity, needle):
+    for flow in (consolidation, columns, plasticity, needle, sleepwake):
         schema = flow.parameters.model_dump()
         validate({"overrides": ["seed=1"], "from_stage": None}, schema, raise_on_error=True)
         with pytest.raises(ValidationError):
@@ -165,14 +166,20 @@ def test_the_schema_refuses_before_a_run_is_created(bad: dict[str, Any]) -> None
 def test_every_deployment_has_a_configuration_and_a_flow() -> None:
     told = yaml.safe_load((REPOSITORY / "deployments" / "prefect.yaml").read_text())
     named = {entry["name"]: entry for entry in told["deployments"]}
-    flows = {"consolidation": consolidation, "columns": columns, "plasticity": plasticity, "needle": needle}
+    flows = {
+        "consolidation": consolidation,
+        "columns": columns,
+        "plasticity": plasticity,
+        "needle": needle,
+        "sleepwake": sleepwake,
+    }
     files = {name: file for file in flows for name in deployments(file)}
     assert set(files) == set(named) - {"cuda"}
     for name, entry in named.items():
         file = files.get(name, "consolidation")
         flow = gpu_stages if name == "cuda" else flows[file]
         assert entry["entrypoint"] == f"flows/{file}.py:{flow.fn.__name__}"
-        assert entry["work_pool"]["name"] == ("cuda" if name == "cuda" else "cpu")
+        assert entry["work_pool"]["name"] == ("cuda" if name in ("cuda", "30m") else "cpu")
         assert set(entry.get("parameters", {})) <= set(flow.parameters.properties)
     assert named["nightly"]["schedules"][0]["cron"] == "15 4 * * *"
     assert named["nightly"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}

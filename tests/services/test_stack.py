@@ -112,7 +112,7 @@ def test_the_services_start_once_run_the_schedule_and_stop_without_a_trace(artif
         server = PrefectServer(prefect.port)
         assert f"127.0.0.1:{prefect.port}/api" in own_toml.read_text()
         names = {f"{row['flow_name']}/{row['name']}" for row in server.deployments()}
-        flows = ("consolidation", "columns", "plasticity", "needle")
+        flows = ("consolidation", "columns", "plasticity", "needle", "sleepwake")
         assert names == {"gpu-stages/cuda"} | {f"{flow}/{name}" for flow in flows for name in deployments(flow)}
         assert schedules(artifact_root) == ["consolidation/nightly at cron `15 4 * * *` Europe/Berlin, active"]
         assert server.call("GET", "/v2/concurrency_limits/gpu%3A0")["limit"] == 1

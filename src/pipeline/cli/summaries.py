@@ -149,9 +149,32 @@ def _needle_tables(console: Console, report: RunReport) -> None:
             console.print(rich_table(table))
 
 
+def _sleepwake_about(config: FlowConfig) -> str:
+    from pipeline.config import SleepWakeConfig
+
+    assert isinstance(config, SleepWakeConfig)
+    told = config.episodes
+    return f"{told.cycles} days of {told.facts} facts, a byte model of {config.model.layers} × {config.model.width}"
+
+
+def _sleepwake_tables(console: Console, report: RunReport) -> None:
+    from pipeline.report.terminal import rich_table
+    from pipeline.sleepwake.report.schema import SleepWakeReport
+    from pipeline.sleepwake.report.tables import controls_table, gap_table, recall_table
+
+    assert isinstance(report, SleepWakeReport)
+    promoted = "promoted to champion" if report.promoted else "not promoted"
+    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
+    console.print(rich_table(recall_table(report), told))
+    for table in (gap_table(report), controls_table(report)):
+        if table.rows:
+            console.print(rich_table(table))
+
+
 _VIEWS = {
     "consolidation": FlowView(_consolidation_about, _consolidation_tables, _consolidation_next),
     "columns": FlowView(_columns_about, _columns_tables, _columns_next),
     "plasticity": FlowView(_plasticity_about, _plasticity_tables, _columns_next),
     "needle": FlowView(_needle_about, _needle_tables, _columns_next),
+    "sleepwake": FlowView(_sleepwake_about, _sleepwake_tables, _columns_next),
 }

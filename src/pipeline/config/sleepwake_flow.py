@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -62,10 +63,15 @@ class SleepWakeConfig(FlowConfig):
     evaluation: SleepWakeEvaluationConfig = Field(SleepWakeEvaluationConfig(), description="controls")
     guards: SleepWakeGuardsConfig = Field(SleepWakeGuardsConfig(), description="what a run must reach")
 
-    @model_validator(mode="before")
     @classmethod
-    def _keys_of_the_document(cls, values: Any) -> Any:
-        return translated(values) if isinstance(values, dict) else values
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """Check settings, of which keys of the document set what means the same here.
+
+        Raises:
+            ConfigError: A key of the document sets nothing here.
+            ValidationError: A setting is unknown, or of the wrong type.
+        """
+        return super().model_validate_json(json.dumps(translated(json.loads(json_data))), **options)
 
     @model_validator(mode="after")
     def _some_day_ends_in_a_sleep(self) -> Self:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.errors import ConfigError
+
 TAKEN: Mapping[str, str] = {
     "hidden_size": "model.width",
     "num_layers": "model.layers",
@@ -107,7 +109,7 @@ def translated(values: dict[str, Any]) -> dict[str, Any]:
         values: Nested settings; sections of the document beside the flow's own.
 
     Raises:
-        ValueError: A key sets nothing here, or two keys disagree about one setting.
+        ConfigError: A key sets nothing here, or two keys disagree about one setting.
     """
     given: dict[str, Any] = {key: value for key, value in values.items() if key in TAKEN or key in REFUSED}
     for section in _SECTIONS:
@@ -119,13 +121,13 @@ def translated(values: dict[str, Any]) -> dict[str, Any]:
     said = dict[str, str]()
     for key, value in given.items():
         if key in REFUSED:
-            raise ValueError(f"{key}: {REFUSED[key]}")
+            raise ConfigError(f"{key}: {REFUSED[key]}")
         if key not in TAKEN:
-            raise ValueError(f"{key}: the document has no such key; see the section that you mean in the documentation")
+            raise ConfigError(f"{key}: the document has no such key; remove it")
         target = TAKEN[key]
         section, name = target.split(".")
         held = dict(kept.get(section) or {})
         if name in held and held[name] != value:
-            raise ValueError(f"{key}={value}: {said.get(target, target)} already says {held[name]}; keep one of them")
+            raise ConfigError(f"{key}={value}: {said.get(target, target)} already says {held[name]}; keep one of them")
         kept[section], said[target] = held | {name: value}, key
     return kept

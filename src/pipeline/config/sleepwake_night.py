@@ -59,6 +59,7 @@ class SleepConfig(Section):
     pseudo_rows: int = Field(16, ge=0, description="sequences a step that the old weights made up, with soft labels")
     text_rows: int = Field(8, ge=0, description="rows of base text a step, with soft labels")
     text_length: int = Field(128, ge=16, description="bytes of a row of base text")
+    text_pool: int = Field(256, ge=1, description="rows of base text that are labelled before a sleep")
     pseudo_pool: int = Field(512, ge=1, description="sequences that the old weights make up before a sleep")
     pseudo_length: int = Field(16, ge=2, description="bytes of each")
     importance_power: float = Field(
@@ -68,7 +69,12 @@ class SleepConfig(Section):
         0.25, ge=0, description="of bytes of a memory's context in its loss, by which later sleeps can make them up"
     )
     consolidation_strength: float = Field(0.5, ge=0, description="of the divergence from the teacher's soft labels")
-    rehearsal_weight: float = Field(2.0, ge=0, description="of the divergence on what was made up and on text")
+    pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
+    text_weight: float = Field(8.0, ge=0, description="of the divergence on base text")
+    ewc: float = Field(
+        0.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
+    )
+    ewc_rows: int = Field(32, ge=1, description="rows of text by which it is measured")
     l2sp: float = Field(0.0, ge=0, description="of the squared distance to the weights before the sleep")
     lr: float = Field(1e-3, gt=0, description="of AdamW at the start")
     lr_min: float = Field(1e-4, gt=0, description="lower bound of the rate control")

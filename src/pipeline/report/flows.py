@@ -31,6 +31,7 @@ def flow_reports() -> dict[str, FlowReport]:
     from pipeline.needle.report.schema import NeedleReport
     from pipeline.plasticity.report.schema import PlasticityReport
     from pipeline.report.schema import Report
+    from pipeline.sleepwake.report.schema import SleepWakeReport
 
     return {
         "consolidation": FlowReport(Report, ("arms.*.em", "sanity.delta", "sanity.kept", "takeover", "drift")),
@@ -65,6 +66,23 @@ def flow_reports() -> dict[str, FlowReport]:
                 "written",
                 "training.steps_to_90",
                 "control_details.no_infonce.steps_to_90",
+            ),
+        ),
+        "sleepwake": FlowReport(
+            SleepWakeReport,
+            (
+                "byte_lm.nats",
+                "patcher.mean_patch",
+                "memory.gain",
+                "sleep.recall_before",
+                "sleep.recall_after",
+                "retention",
+                "drift.base",
+                "drift.last",
+                "gap.16.gain",
+                "interference",
+                "controls.*.recall",
+                "controls.replay_only.retention",
             ),
         ),
     }

@@ -20,7 +20,7 @@ from pipeline.services.api import ALIVE, ENDED, PrefectServer
 
 Say = Callable[[str], None]
 
-FLOWS = ("consolidation", "columns", "plasticity", "needle")
+FLOWS = ("consolidation", "columns", "plasticity", "needle", "sleepwake")
 STARTS = 4
 """Times that a night is started at most, the first one included; then it pages, see deployments/automations.yaml."""
 

@@ -10,7 +10,7 @@ import torch
 from torch.nn.functional import pad
 
 from pipeline.config.sleepwake_flow import SleepWakeConfig
-from pipeline.sleepwake.arithmetic import OPERATIONS, problems
+from pipeline.sleepwake.arithmetic import Operation, problems
 from pipeline.sleepwake.byte_model import BEGIN
 from pipeline.sleepwake.days import Days, filler
 from pipeline.sleepwake.facts import DIGITS, GAPS, Fact
@@ -20,6 +20,7 @@ from pipeline.sleepwake.text import Bytes
 from pipeline.sleepwake.titans import MemoryState
 
 Row = dict[str, Any]
+NAMES: dict[Operation, str] = {"+": "addition", "-": "subtraction", "*": "multiplication", "/": "division"}
 
 
 def asked_rows(model: SleepWakeModel, name: str, facts: Sequence[Fact], cycle: int) -> list[Row]:
@@ -138,11 +139,11 @@ def arithmetic_shares(model: SleepWakeModel, config: SleepWakeConfig) -> dict[st
             [f"{problem.answer};".encode() for problem in asked],
         )
         by_operation = {
-            operation: [right for right, problem in zip(rights, asked, strict=True) if problem.operation == operation]
-            for operation in OPERATIONS
+            name: [right for right, problem in zip(rights, asked, strict=True) if problem.operation == operation]
+            for operation, name in NAMES.items()
         }
         found[level] = {"all": float(np.mean(rights))} | {
-            operation: float(np.mean(values)) for operation, values in by_operation.items() if values
+            name: float(np.mean(values)) for name, values in by_operation.items() if values
         }
     return found
 

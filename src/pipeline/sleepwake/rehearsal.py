@@ -43,11 +43,19 @@ class MemoryRows:
 
 
 @dataclass(frozen=True)
-class MadeUp:
-    """Sequences that the old weights made up, with their log-probabilities: (N, L), (N, L, 256)."""
+class Labelled:
+    """Sequences with the log-probabilities that the old weights gave their bytes: (N, L), (N, L, 256)."""
 
     values: Tensor
     soft: Tensor
+
+
+def labelled(teacher: SleepWakeModel, values: Tensor) -> Labelled:
+    """Sequences (N, L) with the labels of the teacher's weights alone; labels stay in main memory."""
+    device = teacher.embedding.weight.device
+    with torch.no_grad():
+        soft = [log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH)]
+    return Labelled(values, torch.cat(soft))
 
 
 def log_shares(model: SleepWakeModel, values: Tensor, memory: bool = False) -> Tensor:
@@ -77,7 +85,9 @@ def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepCon
 
 
 @torch.no_grad()
-def made_up(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig, generator: torch.Generator) -> MadeUp:
+def made_up(
+    teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig, generator: torch.Generator
+) -> Labelled:
     """Sequences drawn byte by byte from the old weights; each begins with the first byte of some memory's context."""
     device = teacher.embedding.weight.device
     starts = torch.tensor([slot.context[0] for slot in slots])
@@ -91,10 +101,27 @@ def made_up(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig,
             ]
         ).softmax(-1)
         tokens = torch.cat([tokens, torch.multinomial(shares, 1, generator=generator)], 1)
-    values = tokens[:, 1:]
-    return MadeUp(
-        values, torch.cat([log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH)])
-    )
+    return labelled(teacher, tokens[:, 1:])
+
+
+def fisher_information(model: SleepWakeModel, rows: Tensor) -> list[Tensor]:
+    """Diagonal of the empirical Fisher information a byte of every parameter, from rows of text (N, L).
+
+    Half of it times a squared change is about the divergence that the change causes (Kirkpatrick et al. 2017,
+    arXiv:1612.00796). What the weights alone do not use has none.
+    """
+    weights = list(model.parameters())
+    summed = [torch.zeros_like(weight) for weight in weights]
+    for row in rows:
+        values = row[None].to(weights[0].device)
+        loss = -log_shares(model, values).gather(-1, values[..., None]).mean()
+        found = torch.autograd.grad(loss, [weight for weight in weights if weight.requires_grad], allow_unused=True)
+        gradients = iter(found)
+        for total, weight in zip(summed, weights, strict=True):
+            gradient = next(gradients) if weight.requires_grad else None
+            if gradient is not None:
+                total += gradient.square() * (rows.shape[1] / len(rows))
+    return summed
 
 
 def divergence(old: Tensor, new: Tensor, weights: Tensor | None = None) -> Tensor:

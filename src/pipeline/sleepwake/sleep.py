@@ -27,10 +27,12 @@ from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recalled
 from pipeline.sleepwake.rehearsal import (
-    MadeUp,
+    Labelled,
     MemoryRows,
     divergence,
     drawing_weights,
+    fisher_information,
+    labelled,
     log_shares,
     made_up,
     memory_rows,
@@ -72,8 +74,9 @@ class _Material:
 
     memories: MemoryRows | None
     shares: npt.NDArray[np.float64]
-    invented: MadeUp | None
-    text: Bytes
+    invented: Labelled | None
+    text: Labelled | None
+    text_rows: int
 
 
 def sleep(
@@ -112,7 +115,7 @@ def sleep(
     material = _material(teacher, slots, text, config, generator, learn)
     if material.memories is not None:
         slept.teacher_right = material.memories.right
-    _Night(model, teacher, slots, material, probe_text, config, generator, slept, told).run()
+    _Night(model, slots, material, text, probe_text, config, generator, slept, told).run()
     slept.weight_change = weight_change(teacher, model)
     return slept
 
@@ -126,12 +129,21 @@ def _material(
     learn: bool,
 ) -> _Material:
     drawn = torch.Generator().manual_seed(int(generator.integers(2**31)))
+    rows = config.text_rows + (0 if learn else text_instead(slots, config))
+    pool = windows(text, max(config.text_pool, rows), config.text_length, generator) if rows else None
     return _Material(
         memory_rows(teacher, slots, config) if learn else None,
         drawing_weights(slots, config.importance_power),
         made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
-        text,
+        None if pool is None else labelled(teacher, pool),
+        rows,
     )
+
+
+def text_instead(slots: Sequence[Slot], config: SleepConfig) -> int:
+    """Rows of text with as many bytes as the memories of a step."""
+    longest = max(len(slot.context) + len(slot.target) for slot in slots)
+    return -(-min(config.memory_rows, len(slots)) * longest // config.text_length)
 
 
 class _Night:
@@ -140,16 +152,16 @@ class _Night:
     def __init__(
         self,
         model: SleepWakeModel,
-        teacher: SleepWakeModel,
         slots: Sequence[Slot],
         material: _Material,
+        text: Bytes,
         probe_text: Bytes,
         config: SleepConfig,
         generator: np.random.Generator,
         slept: Slept,
         told: Told,
     ) -> None:
-        self.model, self.teacher, self.slots, self.material = model, teacher, slots, material
+        self.model, self.slots, self.material = model, slots, material
         self.probe_text = probe_text[: config.probe_bytes]
         self.config, self.generator, self.slept, self.told = config, generator, slept, told
         self.device = model.embedding.weight.device
@@ -157,6 +169,11 @@ class _Night:
             weight.requires_grad_(is_trained(name, config, model.config.memory_block))
         self.optimizer = byte_optimizer(model, config.lr, config.weight_decay)
         self.lr, self.start_nats = config.lr, nats(model, self.probe_text)
+        self.anchor = [weight.detach().clone() for weight in model.parameters()]
+        self.holds = [torch.zeros(()) for _ in self.anchor]
+        if config.ewc:
+            rows = windows(text, config.ewc_rows, config.text_length, generator)
+            self.holds = [config.ewc / 2 * part for part in fisher_information(model, rows)]
         self.passed = [0] * len(slots)
         self.good, self.good_passed = _state(model), list(self.passed)
         self.mean_loss: float | None = None
@@ -198,30 +215,21 @@ class _Night:
     def _losses(self) -> dict[str, Tensor]:
         """Every part of the loss of one step, weighted."""
         config, found = self.config, dict[str, Tensor]()
-        text_rows = config.text_rows
         if self.material.memories is not None:
             found |= self._memory_losses(self.material.memories)
-        else:
-            text_rows += -(-config.memory_rows * self._memory_length() // config.text_length)
-        if self.material.invented is not None:
-            chosen = torch.from_numpy(
-                self.generator.integers(len(self.material.invented.values), size=config.pseudo_rows)
-            )
-            values, old = (
-                part[chosen].to(self.device) for part in (self.material.invented.values, self.material.invented.soft)
-            )
-            found["pseudo"] = config.rehearsal_weight * divergence(old, log_shares(self.model, values))
-        if text_rows:
-            values = windows(self.material.text, text_rows, config.text_length, self.generator)
-            with torch.no_grad():
-                old = log_shares(self.teacher, values.to(self.teacher.embedding.weight.device)).to(self.device)
-            found["text"] = config.rehearsal_weight * divergence(old, log_shares(self.model, values.to(self.device)))
-        if config.l2sp:
-            apart = [
-                (new - old.to(self.device)).square().sum()
-                for new, old in zip(self.model.parameters(), self.teacher.parameters(), strict=True)
-            ]
-            found["l2sp"] = config.l2sp * torch.stack(apart).sum()
+        pools = {
+            "pseudo": (self.material.invented, config.pseudo_rows, config.pseudo_weight),
+            "text": (self.material.text, self.material.text_rows, config.text_weight),
+        }
+        for name, (pool, rows, weight) in pools.items():
+            if pool is not None:
+                chosen = torch.from_numpy(self.generator.integers(len(pool.values), size=rows))
+                values, old = pool.values[chosen].to(self.device), pool.soft[chosen].to(self.device)
+                found[name] = weight * divergence(old, log_shares(self.model, values))
+        if config.l2sp or config.ewc:
+            apart = [new - old for new, old in zip(self.model.parameters(), self.anchor, strict=True)]
+            held = [part.square() * (config.l2sp + factor) for part, factor in zip(apart, self.holds, strict=True)]
+            found["held"] = torch.stack([part.sum() for part in held]).sum()
         return found
 
     def _memory_losses(self, rows: MemoryRows) -> dict[str, Tensor]:
@@ -238,9 +246,6 @@ class _Night:
         if config.consolidation_strength:
             found["teacher"] = config.consolidation_strength * divergence(soft, new, targets.float())
         return found
-
-    def _memory_length(self) -> int:
-        return max(len(slot.context) + len(slot.target) for slot in self.slots)
 
     def _probe(self, step: int, loss: float) -> None:
         """Ask every memory, measure base text, and take back what harmed it."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
 from pipeline.artifacts import RunFolder, Stage, StageResult, read_json
 from pipeline.config.sleepwake_flow import SleepWakeConfig
 from pipeline.progress import Progress
@@ -82,7 +84,14 @@ def sleep_figures(slept: Slept) -> dict[str, Any]:
     }
 
 
+def probes_table(slept: Slept) -> pa.Table:
+    """One row a probe."""
+    names = ("step", "recall", "drift", "loss", "lr")
+    columns = {name: pa.array([probe[name] for probe in slept.probes], pa.float64()) for name in names}
+    return pa.table({"at_step": columns.pop("step"), **columns})
+
+
 def _publish(stage: Stage, slept: Slept) -> None:
     stage.write_table("steps", steps_table(slept.steps), STEPS_SCHEMA)
-    stage.write_table("probes", steps_table(slept.probes).drop_columns(["step"]), PROBES_SCHEMA)
+    stage.write_table("probes", probes_table(slept), PROBES_SCHEMA)
     stage.write_json("sleep.json", {"weight_change": slept.weight_change, "stopped": slept.stopped})

@@ -1,0 +1,1 @@
+"""The report of the flow ``sleepwake``: schema, tables, plots, files."""
