@@ -1,6 +1,7 @@
 """Keys of the document of sleep–wake memory: each sets what means the same here, or is refused with a reason.
 
-Both ``titans.window_size`` in a deployment's file and ``--set titans.window_size=64`` set ``model.window``.
+Both ``titans.window_size`` in a deployment's file and ``--set titans.window_size=64`` set ``model.window``, whatever
+stands there otherwise.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ def translated(values: dict[str, Any]) -> dict[str, Any]:
         values: Nested settings; sections of the document beside the flow's own.
 
     Raises:
-        ConfigError: A key sets nothing here, or two keys disagree about one setting.
+        ConfigError: A key sets nothing here, or two of them disagree about one setting.
     """
     given: dict[str, Any] = {key: value for key, value in values.items() if key in TAKEN or key in REFUSED}
     for section in _SECTIONS:
@@ -127,7 +128,7 @@ def translated(values: dict[str, Any]) -> dict[str, Any]:
         target = TAKEN[key]
         section, name = target.split(".")
         held = dict(kept.get(section) or {})
-        if name in held and held[name] != value:
-            raise ConfigError(f"{key}={value}: {said.get(target, target)} already says {held[name]}; keep one of them")
+        if target in said and held[name] != value:
+            raise ConfigError(f"{key}={value}: {said[target]} already says {held[name]}; keep one of them")
         kept[section], said[target] = held | {name: value}, key
     return kept

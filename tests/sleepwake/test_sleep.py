@@ -1,0 +1,132 @@
+"""A sleep: each memory learns its own target, base text is kept, harm is taken back, and failed memories stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.config.sleepwake_night import SleepConfig, SurpriseStoreConfig
+from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.recall import recalled
+from pipeline.sleepwake.rehearsal import fisher_information, made_up, memory_rows
+from pipeline.sleepwake.sleep import Slept, is_trained, sleep, weight_change
+from pipeline.sleepwake.surprise_store import Memory, Slot, SurpriseStore
+from tests.sleepwake.tiny import sleepwake_model, text
+
+FREE = 1e9
+
+
+def slots(count: int = 4) -> tuple[Slot, ...]:
+    memories = [Memory((0.0,), f"@{chr(97 + i)}=".encode(), f"{i}{9 - i};".encode(), 1.0, "") for i in range(count)]
+    return SurpriseStore(SurpriseStoreConfig(consolidation_quantile=0.0)).observed(memories, 0).selected()
+
+
+def settings(**changes: Any) -> SleepConfig:
+    known: dict[str, Any] = {
+        "steps": 60, "memory_rows": 4, "pseudo_rows": 0, "text_rows": 0, "text_length": 16, "text_pool": 8,
+        "pseudo_pool": 8, "probe_every": 20, "probe_bytes": 256, "lr": 0.02, "lr_max": 0.02, "warmup": 1,
+        "drift_max": FREE, "transient_max": FREE, "control": False, "consolidation_strength": 0.0,
+    }  # fmt: skip
+    return SleepConfig(**(known | changes))
+
+
+def slept(model: SleepWakeModel, config: SleepConfig, seed: int = 0, learn: bool = True) -> Slept:
+    return sleep(model, slots(), text(), text(seed=1), config, seed, learn=learn)
+
+
+def right(model: SleepWakeModel) -> list[bool]:
+    return recalled(model, [slot.context for slot in slots()], [slot.target for slot in slots()])
+
+
+def test_every_memory_is_learned_by_its_own_target_and_verified() -> None:
+    model = sleepwake_model()
+    assert not any(right(model))
+    told = slept(model, settings(steps=200))
+    assert all(right(model)) and told.stopped == "every memory is verified"
+    assert all(count >= 2 for count in told.stages.values()) and len(told.steps) < 200
+
+
+def test_the_same_steps_without_memories_teach_nothing() -> None:
+    model = sleepwake_model()
+    told = slept(model, settings(text_rows=2), learn=False)
+    assert not any(right(model)) and len(told.steps) == 60 and set(told.stages.values()) == {0}
+
+
+def test_harm_is_taken_back_to_the_last_weights_that_did_none() -> None:
+    model = sleepwake_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    told = slept(model, settings(drift_max=1e-9, transient_max=1e-9, lr=0.5, lr_max=0.5, rollbacks=1))
+    assert told.rollbacks == 2 and "again and again" in told.stopped and set(told.stages.values()) == {0}
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert set(told.weight_change.values()) == {0.0}
+
+
+def test_rehearsal_keeps_base_text_better_than_none() -> None:
+    alone, rehearsed = sleepwake_model(), sleepwake_model()
+    without = slept(alone, settings(steps=40)).probes[-1]["drift"]
+    with_text = slept(rehearsed, settings(steps=40, text_rows=8, text_weight=50.0)).probes[-1]["drift"]
+    assert with_text < without
+
+
+@pytest.mark.parametrize("held", [{"l2sp": 100.0}, {"ewc": 1e6}])
+def test_held_weights_move_less(held: dict[str, float]) -> None:
+    free, tied = sleepwake_model(), sleepwake_model()
+    moved = slept(free, settings(steps=20)).weight_change
+    less = slept(tied, settings(steps=20, **held)).weight_change
+    assert sum(less.values()) < sum(moved.values())
+
+
+@pytest.mark.parametrize("trained", ["feed_forward", "later_blocks", "all"])
+def test_a_sleep_changes_what_it_may_and_nothing_else(trained: str) -> None:
+    model, before = sleepwake_model(), sleepwake_model()
+    slept(model, settings(steps=5, trained=trained))
+    changed = {
+        name
+        for (name, new), old in zip(model.named_parameters(), before.parameters(), strict=True)
+        if not torch.equal(new, old)
+    }
+    assert changed and all(is_trained(name, settings(trained=trained), 1) for name in changed)
+    assert not any(name.startswith("memory.") for name in changed)
+    if trained == "later_blocks":
+        assert all(name.startswith("blocks.1.") for name in changed)
+
+
+def test_the_seed_decides() -> None:
+    models = [sleepwake_model() for _ in range(3)]
+    for model, seed in zip(models, (0, 0, 1), strict=True):
+        slept(model, settings(steps=5, pseudo_rows=4, text_rows=2, memory_rows=2), seed)
+    weights = [torch.cat([weight.flatten() for weight in model.parameters()]) for model in models]
+    assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
+
+
+def test_no_memories_no_sleep() -> None:
+    model = sleepwake_model()
+    assert sleep(model, (), text(), text(), settings(), 0).stopped == "no memories"
+
+
+def test_rows_of_memories_weigh_targets_fully_contexts_less_and_padding_not() -> None:
+    told = memory_rows(sleepwake_model().eval(), slots(), settings(context_weight=0.25))
+    assert told.values.shape == (4, 6) and told.soft.shape == (4, 6, 256)
+    assert told.weights[0].tolist() == [0.25, 0.25, 0.25, 1, 1, 1] and told.targets.sum() == 12
+
+
+def test_made_up_sequences_begin_as_contexts_do() -> None:
+    drawn = made_up(sleepwake_model().eval(), slots(), settings(pseudo_length=5), torch.Generator().manual_seed(0))
+    assert drawn.values.shape == (8, 5) and set(drawn.values[:, 0].tolist()) == {ord("@")}
+    torch.testing.assert_close(drawn.soft.exp().sum(-1), torch.ones(8, 5))
+
+
+def test_the_fisher_information_of_the_memory_is_zero_where_weights_alone_answer() -> None:
+    model = sleepwake_model()
+    found = fisher_information(model, torch.randint(0, 256, (3, 16)))
+    for (name, _), part in zip(model.named_parameters(), found, strict=True):
+        assert bool(part.any()) != name.startswith("memory.")
+
+
+def test_the_change_of_weights_is_relative_by_module() -> None:
+    before, after = sleepwake_model(), sleepwake_model()
+    after.blocks[1].up.weight.data *= 2
+    told = weight_change(before, after)
+    assert told["blocks.0"] == 0 and 0 < told["blocks.1"] < 1 and set(told) >= {"embedding", "memory", "norm"}
