@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from pipeline.config.sleepwake import PretrainConfig
 from pipeline.config.sleepwake_night import SleepConfig, SurpriseStoreConfig
 from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.pretraining import pretrain
 from pipeline.sleepwake.recall import recalled
 from pipeline.sleepwake.rehearsal import fisher_information, made_up, memory_rows
 from pipeline.sleepwake.sleep import Slept, is_trained, sleep, weight_change
@@ -61,6 +63,18 @@ def test_harm_is_taken_back_to_the_last_weights_that_did_none() -> None:
     assert told.rollbacks == 2 and "again and again" in told.stopped and set(told.stages.values()) == {0}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert set(told.weight_change.values()) == {0.0}
+
+
+def test_a_little_too_much_harm_is_taken_back_part_of_the_way() -> None:
+    free, bound = sleepwake_model(), sleepwake_model()
+    for model in (free, bound):
+        pretrain(model, text(), PretrainConfig(steps=60, lr=0.01, warmup=2, batch=8, text_length=32, streams=0,
+                                               arithmetic_rows=0, fact_rows=0), 0)  # fmt: skip
+    gentle: dict[str, Any] = {"steps": 150, "probes": 200, "lr": 0.01, "text_rows": 4}
+    end = slept(free, settings(**gentle)).probes[-1]["drift"]
+    told = slept(bound, settings(**gentle, drift_max=0.7 * end))
+    assert 0.5 <= told.kept_share < 1 and told.probes[-1]["drift"] <= 0.7 * end < told.probes[-2]["drift"]
+    assert sum(right(bound)) >= 3 and told.rollbacks == 0
 
 
 def test_rehearsal_keeps_base_text_better_than_none() -> None:

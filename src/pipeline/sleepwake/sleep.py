@@ -42,6 +42,7 @@ from pipeline.sleepwake.text import Bytes
 
 Told = Callable[[int, dict[str, float]], None]
 _RISE, _FALL = 1.1, 0.5
+_SHARES = tuple(1 - 0.05 * number for number in range(1, 11))
 _LEAST_GAIN = 0.05  # relative fall of the loss between probes below which the rate rises
 
 
@@ -54,6 +55,7 @@ class Slept:
         probes: Figures of every probe: ``step``, ``recall``, ``drift``, ``lr``.
         stages: Probes in succession that each slot passed at the end, by its id.
         rollbacks: How often weights were taken back.
+        kept_share: Of the way from the last harmless weights to the last ones, how much was kept.
         teacher_right: Share of memories that the teacher answers with its memory on.
         stopped: Why it ended before its steps were done; empty if it did not.
         weight_change: Relative change of the weights of every module.
@@ -63,6 +65,7 @@ class Slept:
     probes: list[dict[str, float]] = field(default_factory=list)
     stages: dict[int, int] = field(default_factory=dict)
     rollbacks: int = 0
+    kept_share: float = 1.0
     teacher_right: float = 0.0
     stopped: str = ""
     weight_change: dict[str, float] = field(default_factory=dict)
@@ -192,6 +195,8 @@ class _Night:
                     break
         for weight in self.model.parameters():
             weight.requires_grad_(True)
+        if self.slept.probes and self.slept.probes[-1]["drift"] > self.config.drift_max:
+            self._come_back()
         self.model.load_state_dict(self.good)
         self.slept.stages = {slot.slot_id: count for slot, count in zip(self.slots, self.good_passed, strict=True)}
 
@@ -251,7 +256,7 @@ class _Night:
         """Ask every memory, measure base text, and take back what harmed it."""
         base = nats(self.model, self.probe_text)
         drift = base / self.start_nats - 1
-        right = recalled(self.model, [slot.context for slot in self.slots], [slot.target for slot in self.slots])
+        right = self._right()
         row = {"step": float(step), "recall": float(np.mean(right)), "drift": drift, "loss": loss, "lr": self.lr}
         self.slept.probes.append(row)
         self.passed = [count + 1 if found else 0 for count, found in zip(self.passed, right, strict=True)]
@@ -267,6 +272,32 @@ class _Night:
             self.lr *= _FALL if gain < -_LEAST_GAIN else _RISE if gain < _LEAST_GAIN else 1.0
             self.lr = min(max(self.lr, self.config.lr_min), self.config.lr_max)
         self.mean_loss = loss
+
+    def _come_back(self) -> None:
+        """From weights that harm base text a little too much, straight towards the last that did not.
+
+        Between two weights of one training the loss hardly rises (Wortsman et al. 2022, arXiv:2109.01903). The first
+        point that does no harm is taken if more memories are answered there than at the start of the way.
+        """
+        last, passed = _state(self.model), list(self.passed)
+        for share in _SHARES:
+            self.model.load_state_dict({name: self.good[name].lerp(last[name], share) for name in last})
+            base = nats(self.model, self.probe_text)
+            if base / self.start_nats - 1 <= self.config.drift_max:
+                break
+        else:
+            return
+        right = self._right()
+        row = {"step": float(len(self.slept.steps)), "recall": float(np.mean(right)), "loss": float("nan"), "lr": 0.0}
+        self.slept.probes.append(row | {"drift": base / self.start_nats - 1})
+        self.slept.kept_share = share
+        if sum(right) > sum(count > 0 for count in self.good_passed):
+            self.good = _state(self.model)
+            self.good_passed = [count if found else 0 for count, found in zip(passed, right, strict=True)]
+
+    def _right(self) -> list[bool]:
+        """Which memories the weights alone answer."""
+        return recalled(self.model, [slot.context for slot in self.slots], [slot.target for slot in self.slots])
 
     def _roll_back(self) -> None:
         """Back to the last probe that did no harm, with half the rate; the optimiser's averages start anew."""

@@ -75,6 +75,7 @@ class Sleep(Part):
     teacher_right: Share
     steps: int
     rollbacks: int
+    kept_share: Share
     stopped: str
     weight_change: dict[str, float]
 

@@ -102,6 +102,7 @@ def other_table(report: SleepWakeReport) -> Table:
         ("sleep.teacher_right", percent(told.teacher_right) + " %"),
         ("sleep.steps", number(told.steps)),
         ("sleep.rollbacks", number(told.rollbacks)),
+        ("sleep.kept_share", number(told.kept_share)),
         ("sleep.stopped", told.stopped or NOT_MEASURED),
         *((f"sleep.weight_change.{module}", number(value)) for module, value in told.weight_change.items()),
         ("drift.bits", f"{report.drift.bits:+.4f}"),

@@ -66,7 +66,10 @@ def run_report(run: RunFolder, config: SleepWakeConfig, inputs: Mapping[str, Sta
         },
         "wake": {name: woken[name] for name in ("memories", "event_rate", "threshold")},
         "sleep": {name: measured[name] for name in ("facts", "recall_before", "recall_after", "recall_after_ci95")}
-        | {name: slept[name] for name in ("selected", "left", "teacher_right", "steps", "rollbacks", "stopped")}
+        | {
+            name: slept[name]
+            for name in ("selected", "left", "teacher_right", "steps", "rollbacks", "kept_share", "stopped")
+        }
         | {
             "by_kind": measured["by_kind"],
             "memories": slept["memories"],

@@ -6,6 +6,7 @@ every probe, ``sleep.json``, and ``store.json`` for the generation without what 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pyarrow as pa
@@ -80,6 +81,7 @@ def sleep_figures(slept: Slept) -> dict[str, Any]:
         "recall_memories": last["recall"],
         "drift_probed": last["drift"],
         "rollbacks": slept.rollbacks,
+        "kept_share": slept.kept_share,
         "stopped": slept.stopped,
     }
 
@@ -87,8 +89,12 @@ def sleep_figures(slept: Slept) -> dict[str, Any]:
 def probes_table(slept: Slept) -> pa.Table:
     """One row a probe."""
     names = ("step", "recall", "drift", "loss", "lr")
-    columns = {name: pa.array([probe[name] for probe in slept.probes], pa.float64()) for name in names}
+    columns = {name: pa.array([_number(probe[name]) for probe in slept.probes], pa.float64()) for name in names}
     return pa.table({"at_step": columns.pop("step"), **columns})
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
 
 
 def _publish(stage: Stage, slept: Slept) -> None:
