@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from pipeline.config.sleepwake_night import SleepConfig, SurpriseStoreConfig
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import pretrain
 from pipeline.sleepwake.recall import recalled
-from pipeline.sleepwake.rehearsal import fisher_information, made_up, memory_rows
+from pipeline.sleepwake.rehearsal import continued, fisher_information, made_up, memory_rows
 from pipeline.sleepwake.sleep import Slept, is_trained, sleep, weight_change
 from pipeline.sleepwake.surprise_store import Memory, Slot, SurpriseStore
 from tests.sleepwake.tiny import sleepwake_model, text
@@ -130,6 +132,28 @@ def test_made_up_sequences_begin_as_contexts_do() -> None:
     drawn = made_up(sleepwake_model().eval(), slots(), settings(pseudo_length=5), torch.Generator().manual_seed(0))
     assert drawn.values.shape == (8, 5) and set(drawn.values[:, 0].tolist()) == {ord("@")}
     torch.testing.assert_close(drawn.soft.exp().sum(-1), torch.ones(8, 5))
+
+
+def test_cues_are_continued_and_only_what_was_continued_counts() -> None:
+    drawn = continued(
+        sleepwake_model().eval(), [b"@a=", b"@abc="], settings(cue_bytes=2), torch.Generator().manual_seed(0)
+    )
+    assert drawn.values.shape == (2, 7) and drawn.weights.tolist() == [[1] * 5 + [0] * 2, [1] * 7]
+    assert bytes(drawn.values[1, :5].tolist()) == b"@abc="
+
+
+def test_cues_keep_what_the_weights_know() -> None:
+    """The same sleep about other memories, with the contexts of the earlier ones and without them."""
+    known = sleepwake_model()
+    slept(known, settings(steps=200))
+    others = tuple(replace(slot, context=b"#" + slot.context[1:], target=slot.target[::-1]) for slot in slots())
+    kept = []
+    for cues in ((), tuple(slot.context for slot in slots())):
+        model = copy.deepcopy(known)
+        config = settings(steps=60, cue_rows=8, cue_bytes=3, pseudo_weight=10.0, probes=99)
+        sleep(model, others, text(), text(seed=1), config, 0, cues=cues)
+        kept.append(sum(right(model)))
+    assert kept[0] < kept[1] == 4
 
 
 def test_the_fisher_information_of_the_memory_is_zero_where_weights_alone_answer() -> None:

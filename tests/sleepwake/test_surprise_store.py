@@ -66,8 +66,17 @@ def test_sleep_takes_the_upper_quantile() -> None:
     assert len(every.selected()) == 10 and store().selected() == ()
 
 
+def test_verified_slots_leave_their_context_and_get_a_target_when_they_are_told_again() -> None:
+    left = store(memory("a"), memory("b")).after_sleep({0: 2, 1: 1}, probes=2)
+    assert left.cues == (b"a",) and [slot.context for slot in left.memories] == [b"b"]
+    assert left.slots[0].key == () and left.selected()[-1].context == b"b"
+    again = left.observed([memory("a", "5")], 1)
+    assert again.cues == () and again.slots[0].target == b"5" and again.slots[0].stage == 0
+
+
 def test_verified_slots_leave_and_failed_ones_stay() -> None:
-    left = store(memory("a"), memory("b"), memory("c")).after_sleep({0: 2, 1: 1}, probes=2)
+    config = SurpriseStoreConfig(cues=False)
+    left = store(memory("a"), memory("b"), memory("c"), config=config).after_sleep({0: 2, 1: 1}, probes=2)
     assert [(slot.context, slot.stage) for slot in left.slots] == [(b"b", 1), (b"c", 0)]
     assert [slot.slot_id for slot in left.observed([memory("d")], 1).slots] == [1, 2, 3]
 

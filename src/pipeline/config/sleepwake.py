@@ -92,7 +92,7 @@ class StreamConfig(Section):
 class PretrainConfig(ByteTrainConfig):
     """What the byte model learns before its first day."""
 
-    steps: int = Field(600, ge=1, description="optimiser steps")
+    steps: int = Field(650, ge=1, description="optimiser steps")
     batch: int = Field(4, ge=1, description="windows of text a step")
     text_length: int = Field(128, ge=16, description="bytes of a row of text, arithmetic or single facts")
     arithmetic_rows: int = Field(1, ge=0, description="rows of arithmetic a step")

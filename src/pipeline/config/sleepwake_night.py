@@ -45,6 +45,10 @@ class SurpriseStoreConfig(Section):
     decay: float = Field(0.95, gt=0, le=1, description="of every importance a cycle")
     prune_usage: int = Field(5, ge=0, description="pruned are slots used less than this …")
     prune_age: int = Field(1000, ge=1, description="… and older than this many cycles")
+    cues: bool = Field(
+        True,
+        description="verified slots leave their context behind, without key and target, for rehearsal by the weights",
+    )
     consolidation_quantile: float = Field(
         0.7, ge=0, lt=1, description="sleep takes slots whose importance is at or above this quantile"
     )
@@ -54,10 +58,10 @@ class SleepConfig(Section):
     """A sleep: what was surprising is learned by the weights, what was known is kept."""
 
     first_cycle: int = Field(0, ge=0, description="days that pass without a sleep before the first one")
-    steps: int = Field(200, ge=1, description="optimiser steps at most")
-    memory_rows: int = Field(32, ge=1, description="memories a step, drawn by importance")
-    pseudo_rows: int = Field(16, ge=0, description="sequences a step that the old weights made up, with soft labels")
-    text_rows: int = Field(8, ge=0, description="rows of base text a step, with soft labels")
+    steps: int = Field(150, ge=1, description="optimiser steps at most")
+    memory_rows: int = Field(96, ge=1, description="memories a step, drawn by importance")
+    pseudo_rows: int = Field(8, ge=0, description="sequences a step that the old weights made up, with soft labels")
+    text_rows: int = Field(6, ge=0, description="rows of base text a step, with soft labels")
     text_length: int = Field(128, ge=16, description="bytes of a row of base text")
     text_pool: int = Field(256, ge=1, description="rows of base text that are labelled before a sleep")
     pseudo_pool: int = Field(512, ge=1, description="sequences that the old weights make up before a sleep")
@@ -66,20 +70,24 @@ class SleepConfig(Section):
         0.5, ge=0, description="memories are drawn in proportion to importance to this power"
     )
     context_weight: float = Field(
-        0.25, ge=0, description="of bytes of a memory's context in its loss, by which later sleeps can make them up"
+        0.15, ge=0, description="of bytes of a memory's context in its loss, by which later sleeps can make them up"
     )
     consolidation_strength: float = Field(0.5, ge=0, description="of the divergence from the teacher's soft labels")
-    pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
-    text_weight: float = Field(8.0, ge=0, description="of the divergence on base text")
+    cue_rows: int = Field(48, ge=0, description="cues a step, which the old weights continue, with soft labels")
+    cue_bytes: int = Field(6, ge=1, description="bytes by which they are continued")
+    pseudo_weight: float = Field(
+        4.0, ge=0, description="of the divergence on cues, and on sequences that the old weights made up"
+    )
+    text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")
     ewc: float = Field(
-        0.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
+        64.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
     )
     ewc_rows: int = Field(32, ge=1, description="rows of text by which it is measured")
     l2sp: float = Field(0.0, ge=0, description="of the squared distance to the weights before the sleep")
-    lr: float = Field(1e-3, gt=0, description="of AdamW at the start")
+    lr: float = Field(2e-3, gt=0, description="of AdamW at the start")
     lr_min: float = Field(1e-4, gt=0, description="lower bound of the rate control")
-    lr_max: float = Field(3e-3, gt=0, description="upper bound of the rate control")
-    control: bool = Field(True, description="whether the rate follows the relative change of the loss between probes")
+    lr_max: float = Field(4e-3, gt=0, description="upper bound of the rate control")
+    control: bool = Field(False, description="whether the rate follows the relative change of the loss between probes")
     warmup: int = Field(10, ge=0, description="steps of linear rise")
     weight_decay: float = Field(0.0, ge=0, description="of matrices")
     clip: float = Field(1.0, gt=0, description="largest norm of all gradients together")
@@ -88,7 +96,7 @@ class SleepConfig(Section):
     probe_bytes: int = Field(8192, ge=256, description="bytes of validation text of a probe of drift")
     drift_max: float = Field(0.01, gt=0, description="rise of base nats, as a share, with which a sleep may end")
     transient_max: float = Field(
-        0.05, gt=0, description="rise while it lasts above which weights are rolled back at once"
+        0.1, gt=0, description="rise while it lasts above which weights are rolled back at once"
     )
     rollbacks: int = Field(3, ge=0, description="roll-backs after which a sleep ends")
     trained: Literal["all", "feed_forward", "later_blocks"] = Field(

@@ -73,6 +73,7 @@ def no_sleep(examined: Examined) -> dict[str, Any]:
         examined.config.seed + examined.first,
         lambda step, row: examined.advance(),
         learn=False,
+        cues=life.store.cues,
     )
     rows = asked_rows(life.model, "no_sleep", examined.facts(), examined.first)
     return {
@@ -88,6 +89,8 @@ def replay_only(examined: Examined) -> dict[str, Any]:
     sleeping = examined.config.sleep.model_copy(
         update={
             "pseudo_rows": 0,
+            "cue_rows": 0,
+            "ewc": 0.0,
             "text_rows": 0,
             "consolidation_strength": 0.0,
             "l2sp": 0.0,

@@ -77,6 +77,7 @@ class Life:
             config.sleep,
             config.seed + cycle,
             told,
+            cues=self.store.cues,
         )
         self.store = self.store.after_sleep(slept.stages, config.sleep.probes).aged(cycle).pruned()
         return slept

@@ -44,18 +44,19 @@ class MemoryRows:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Sequences with the log-probabilities that the old weights gave their bytes: (N, L), (N, L, 256)."""
+    """Sequences, log-probabilities that the old weights gave their bytes, and weights: (N, L), (N, L, 256), (N, L)."""
 
     values: Tensor
     soft: Tensor
+    weights: Tensor
 
 
-def labelled(teacher: SleepWakeModel, values: Tensor) -> Labelled:
-    """Sequences (N, L) with the labels of the teacher's weights alone; labels stay in main memory."""
+def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = None) -> Labelled:
+    """Sequences (N, L) with the labels of the teacher's weights alone, in main memory; weights (N, L) or all one."""
     device = teacher.embedding.weight.device
     with torch.no_grad():
         soft = [log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH)]
-    return Labelled(values, torch.cat(soft))
+    return Labelled(values, torch.cat(soft), torch.ones(values.shape) if weights is None else weights)
 
 
 def log_shares(model: SleepWakeModel, values: Tensor, memory: bool = False) -> Tensor:
@@ -89,11 +90,32 @@ def made_up(
     teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepConfig, generator: torch.Generator
 ) -> Labelled:
     """Sequences drawn byte by byte from the old weights; each begins with the first byte of some memory's context."""
-    device = teacher.embedding.weight.device
     starts = torch.tensor([slot.context[0] for slot in slots])
     chosen = starts[torch.randint(len(starts), (config.pseudo_pool,), generator=generator)]
     tokens = torch.stack([torch.full_like(chosen, BEGIN), chosen], 1)
-    for _ in range(config.pseudo_length - 1):
+    return labelled(teacher, _drawn(teacher, tokens, config.pseudo_length - 1, generator)[:, 1:])
+
+
+@torch.no_grad()
+def continued(
+    teacher: SleepWakeModel, cues: Sequence[bytes], config: SleepConfig, generator: torch.Generator
+) -> Labelled:
+    """Cues with what the old weights say behind them, drawn byte by byte."""
+    length = max(map(len, cues)) + config.cue_bytes
+    values, weights = torch.zeros(len(cues), length, dtype=torch.int64), torch.zeros(len(cues), length)
+    for size in sorted({len(cue) for cue in cues}):
+        rows = [row for row, cue in enumerate(cues) if len(cue) == size]
+        tokens = torch.tensor([[BEGIN, *cues[row]] for row in rows])
+        end = size + config.cue_bytes
+        values[rows, :end] = _drawn(teacher, tokens, config.cue_bytes, generator)[:, 1:]
+        weights[rows, :end] = 1.0
+    return labelled(teacher, values, weights)
+
+
+def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Token ids (N, L) with ``count`` more bytes drawn from the weights alone."""
+    device = teacher.embedding.weight.device
+    for _ in range(count):
         shares = torch.cat(
             [
                 (teacher.hidden(part.to(device), memory=False)[:, -1] @ teacher.embedding.weight.T)[:, :256].cpu()
@@ -101,7 +123,7 @@ def made_up(
             ]
         ).softmax(-1)
         tokens = torch.cat([tokens, torch.multinomial(shares, 1, generator=generator)], 1)
-    return labelled(teacher, tokens[:, 1:])
+    return tokens
 
 
 def fisher_information(model: SleepWakeModel, rows: Tensor) -> list[Tensor]:

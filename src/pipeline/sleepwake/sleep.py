@@ -29,6 +29,7 @@ from pipeline.sleepwake.recall import recalled
 from pipeline.sleepwake.rehearsal import (
     Labelled,
     MemoryRows,
+    continued,
     divergence,
     drawing_weights,
     fisher_information,
@@ -78,6 +79,7 @@ class _Material:
     memories: MemoryRows | None
     shares: npt.NDArray[np.float64]
     invented: Labelled | None
+    cued: Labelled | None
     text: Labelled | None
     text_rows: int
 
@@ -91,6 +93,7 @@ def sleep(
     seed: int,
     told: Told = lambda step, figures: None,
     learn: bool = True,
+    cues: Sequence[bytes] = (),
 ) -> Slept:
     """Train a model in place.
 
@@ -103,6 +106,7 @@ def sleep(
         seed: Of everything that is drawn.
         told: Called with each step and its figures.
         learn: False replaces memories by more base text: the same steps without what they teach (a control).
+        cues: Contexts of earlier memories, whose targets only the weights know.
 
     Raises:
         DataError: The text is too short.
@@ -115,7 +119,7 @@ def sleep(
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     if config.offload:
         teacher = teacher.cpu()
-    material = _material(teacher, slots, text, config, generator, learn)
+    material = _material(teacher, slots, text, config, generator, learn, cues)
     if material.memories is not None:
         slept.teacher_right = material.memories.right
     _Night(model, slots, material, text, probe_text, config, generator, slept, told).run()
@@ -130,6 +134,7 @@ def _material(
     config: SleepConfig,
     generator: np.random.Generator,
     learn: bool,
+    cues: Sequence[bytes],
 ) -> _Material:
     drawn = torch.Generator().manual_seed(int(generator.integers(2**31)))
     rows = config.text_rows + (0 if learn else text_instead(slots, config))
@@ -138,6 +143,7 @@ def _material(
         memory_rows(teacher, slots, config) if learn else None,
         drawing_weights(slots, config.importance_power),
         made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
+        continued(teacher, cues, config, drawn) if cues and config.cue_rows else None,
         None if pool is None else labelled(teacher, pool),
         rows,
     )
@@ -224,13 +230,15 @@ class _Night:
             found |= self._memory_losses(self.material.memories)
         pools = {
             "pseudo": (self.material.invented, config.pseudo_rows, config.pseudo_weight),
+            "cues": (self.material.cued, config.cue_rows, config.pseudo_weight),
             "text": (self.material.text, self.material.text_rows, config.text_weight),
         }
         for name, (pool, rows, weight) in pools.items():
             if pool is not None:
                 chosen = torch.from_numpy(self.generator.integers(len(pool.values), size=rows))
                 values, old = pool.values[chosen].to(self.device), pool.soft[chosen].to(self.device)
-                found[name] = weight * divergence(old, log_shares(self.model, values))
+                weights = pool.weights[chosen].to(self.device)
+                found[name] = weight * divergence(old, log_shares(self.model, values), weights)
         if config.l2sp or config.ewc:
             apart = [new - old for new, old in zip(self.model.parameters(), self.anchor, strict=True)]
             held = [part.square() * (config.l2sp + factor) for part, factor in zip(apart, self.holds, strict=True)]

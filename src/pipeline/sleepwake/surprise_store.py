@@ -3,7 +3,9 @@
     store = store.observed(memories, cycle)      a day's surprises; a context that is known already is used once more
     store = store.pruned()                       old slots that nobody used go, and the least important ones
     chosen = store.selected()                    what a sleep takes
-    store = store.after_sleep(stages, probes)    verified slots leave, all others stay
+    store = store.after_sleep(stages, probes)    verified slots leave, or keep their context alone; all others stay
+
+What is left of a verified slot is a cue: a context without key and target. What followed it only the weights know.
 
 Importance is σ(a z + b ln(1 + usage) + c recency), 0 at first sight of the average byte; every cycle it decays.
 """
@@ -65,7 +67,7 @@ class Slot:
         slot_id: Never given twice.
         key: As of `Memory`.
         context: Unique in the store.
-        target: Newest bytes that followed it.
+        target: Newest bytes that followed it; none of a cue.
         surprise: z-score at its last writing.
         importance: 0 to 1.
         usage: Times that the context occurred again.
@@ -103,6 +105,16 @@ class SurpriseStore:
     config: SurpriseStoreConfig
     slots: tuple[Slot, ...] = ()
     next_id: int = 0
+
+    @property
+    def memories(self) -> tuple[Slot, ...]:
+        """Slots with a target."""
+        return tuple(slot for slot in self.slots if slot.target)
+
+    @property
+    def cues(self) -> tuple[bytes, ...]:
+        """Contexts whose target only the weights know."""
+        return tuple(slot.context for slot in self.slots if not slot.target)
 
     def importance(self, surprise: float, usage: int, idle: int) -> float:
         """Of a slot.
@@ -163,15 +175,21 @@ class SurpriseStore:
 
     def selected(self) -> tuple[Slot, ...]:
         """Slots of the highest importance: at or above the quantile."""
-        if not self.slots:
+        if not self.memories:
             return ()
-        least = np.quantile([slot.importance for slot in self.slots], self.config.consolidation_quantile)
-        return tuple(slot for slot in self.slots if slot.importance >= least)
+        least = np.quantile([slot.importance for slot in self.memories], self.config.consolidation_quantile)
+        return tuple(slot for slot in self.memories if slot.importance >= least)
 
     def after_sleep(self, stages: Mapping[int, int], probes: int) -> SurpriseStore:
-        """The store behind a sleep: slots that passed ``probes`` probes leave, all others keep their stage."""
-        slots = [replace(slot, stage=stages.get(slot.slot_id, slot.stage)) for slot in self.slots]
-        return replace(self, slots=tuple(slot for slot in slots if slot.stage < probes))
+        """The store behind a sleep: slots that passed ``probes`` probes leave or become cues, all others stay."""
+        slots = list[Slot]()
+        for slot in self.slots:
+            stage = stages.get(slot.slot_id, slot.stage)
+            if stage < probes:
+                slots.append(replace(slot, stage=stage))
+            elif self.config.cues:
+                slots.append(replace(slot, key=(), target=b"", stage=stage))
+        return replace(self, slots=tuple(slots))
 
 
 def slots_table(slots: Sequence[Slot]) -> pa.Table:

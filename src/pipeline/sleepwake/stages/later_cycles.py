@@ -51,7 +51,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
                 slept = life.night(cycle, lambda step, row: progress.advance())
                 save_model(life.model, model_of(stage.folder, cycle))
                 write_table(slots_path, life.slots(), SCHEMA_NAME, stage.config_hash)
-                figures = sleep_figures(slept) | {"memories": len(day.memories), "left_over": len(life.store.slots)}
+                figures = sleep_figures(slept) | {"memories": len(day.memories), "left_over": len(life.store.memories)}
                 state = {"detector": life.detector_state(), "next_id": life.store.next_id}
                 write_json(kept, {"cycle": cycle, "figures": figures} | state)
             else:
@@ -68,6 +68,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
             "cycles": len(told),
             "steps": sum(row["steps"] for row in told),
             "rows": len(life.store.slots),
+            "cues": len(life.store.cues),
             "bytes": generation.bytes,
             "generation": generation.number,
         }

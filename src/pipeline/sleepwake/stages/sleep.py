@@ -41,7 +41,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
             return stage.result
         device = device_of(config)
         life = awake(run, config, inputs, device)
-        before, cycle = len(life.store.slots), config.sleep.first_cycle
+        before, cycle = len(life.store.memories), config.sleep.first_cycle
         progress.phase("sleeping", config.sleep.steps)
         selected = life.store.selected()
         slept = life.night(cycle, lambda step, row: progress.advance())
@@ -53,8 +53,9 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
             "memories": before,
             "selected": len(selected),
             "importance_selected": sum(slot.importance for slot in selected) / max(1, len(selected)),
-            "left": before - len(life.store.slots),
+            "left": before - len(life.store.memories),
             "rows": len(life.store.slots),
+            "cues": len(life.store.cues),
             "bytes": generation.bytes,
             "generation": generation.number,
             "device": device_name(device),

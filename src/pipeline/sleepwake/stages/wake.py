@@ -49,6 +49,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
         stage.metrics = {
             "memories": memories,
             "rows": len(life.store.slots),
+            "cues": len(life.store.cues),
             "bytes": generation.bytes,
             "generation": generation.number,
             "event_rate": rates[-1],
