@@ -150,7 +150,7 @@ def test_cues_keep_what_the_weights_know() -> None:
     kept = []
     for cues in ((), tuple(slot.context for slot in slots())):
         model = copy.deepcopy(known)
-        config = settings(steps=60, cue_rows=8, cue_bytes=3, pseudo_weight=10.0, probes=99)
+        config = settings(steps=60, cue_rows=8, cue_bytes=3, cue_weight=10.0, probes=99)
         sleep(model, others, text(), text(seed=1), config, 0, cues=cues)
         kept.append(sum(right(model)))
     assert kept[0] < kept[1] == 4

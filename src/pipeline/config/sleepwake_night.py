@@ -58,7 +58,7 @@ class SleepConfig(Section):
     """A sleep: what was surprising is learned by the weights, what was known is kept."""
 
     first_cycle: int = Field(0, ge=0, description="days that pass without a sleep before the first one")
-    steps: int = Field(150, ge=1, description="optimiser steps at most")
+    steps: int = Field(200, ge=1, description="optimiser steps at most")
     memory_rows: int = Field(96, ge=1, description="memories a step, drawn by importance")
     pseudo_rows: int = Field(8, ge=0, description="sequences a step that the old weights made up, with soft labels")
     text_rows: int = Field(6, ge=0, description="rows of base text a step, with soft labels")
@@ -75,9 +75,10 @@ class SleepConfig(Section):
     consolidation_strength: float = Field(0.5, ge=0, description="of the divergence from the teacher's soft labels")
     cue_rows: int = Field(48, ge=0, description="cues a step, which the old weights continue, with soft labels")
     cue_bytes: int = Field(6, ge=1, description="bytes by which they are continued")
-    pseudo_weight: float = Field(
-        4.0, ge=0, description="of the divergence on cues, and on sequences that the old weights made up"
+    cue_weight: float = Field(
+        4.0, ge=0, description="of the divergence on cues and what the old weights say behind them"
     )
+    pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
     text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")
     ewc: float = Field(
         64.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"

@@ -230,7 +230,7 @@ class _Night:
             found |= self._memory_losses(self.material.memories)
         pools = {
             "pseudo": (self.material.invented, config.pseudo_rows, config.pseudo_weight),
-            "cues": (self.material.cued, config.cue_rows, config.pseudo_weight),
+            "cues": (self.material.cued, config.cue_rows, config.cue_weight),
             "text": (self.material.text, self.material.text_rows, config.text_weight),
         }
         for name, (pool, rows, weight) in pools.items():

@@ -1,0 +1,63 @@
+"""Days fill the store, nights empty it, and both go on from what was kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.config import SleepWakeConfig
+from pipeline.sleepwake.cycles import Life
+from pipeline.sleepwake.text import Corpus
+from tests.sleepwake.tiny import sleepwake_model, text
+
+
+def life(tmp_path: Path, **sleep: Any) -> Life:
+    known: dict[str, Any] = {
+        "steps": 4, "probe_every": 2, "text_length": 16, "text_pool": 8, "pseudo_pool": 8, "probe_bytes": 256,
+    }  # fmt: skip
+    config = SleepWakeConfig(
+        root=tmp_path,
+        model=sleepwake_model().config,
+        pretrain={"stream": {"length": 96, "facts": 2, "asked": 2}},
+        surprise={"rate": 0.4, "calibration": 2},
+        store={"consolidation_quantile": 0.0},
+        sleep=known | sleep,
+    )
+    words = text()
+    return Life.begin(config, sleepwake_model(), Corpus(words, words, words))
+
+
+def streams(cycle: int) -> list[bytes]:
+    generator = np.random.default_rng(cycle)
+    return [b"@ab=" + bytes(generator.integers(48, 58, size=4).tolist()) + b";\nsome words here\n" for _ in range(4)]
+
+
+def test_a_detector_is_calibrated_before_the_first_day(tmp_path: Path) -> None:
+    assert life(tmp_path).detector.count == 2 * 96
+
+
+def test_days_fill_the_store_and_nights_grow_it_old(tmp_path: Path) -> None:
+    lived = life(tmp_path)
+    day = lived.day(0, streams(0))
+    assert len(day.memories) >= len(lived.store.memories) > 0
+    before = {slot.slot_id: slot.importance for slot in lived.store.slots}
+    slept = lived.night(0)
+    assert len(slept.steps) == 4 and set(slept.stages) == set(before)
+    assert all(slot.age == 1 and slot.importance < before[slot.slot_id] for slot in lived.store.slots)
+    lived.rest(1)
+    assert all(slot.age == 2 for slot in lived.store.slots)
+
+
+def test_what_was_kept_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    lived, resumed = life(tmp_path), life(tmp_path)
+    lived.day(0, streams(0))
+    resumed.load(lived.detector_state(), lived.slots(), lived.store.next_id)
+    for one in (lived, resumed):
+        one.day(1, streams(1))
+    assert resumed.detector_state() == lived.detector_state()
+    kept, other = lived.store, resumed.store
+    assert [(slot.slot_id, slot.target, slot.usage) for slot in kept.slots] == [
+        (slot.slot_id, slot.target, slot.usage) for slot in other.slots
+    ]
