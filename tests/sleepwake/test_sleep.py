@@ -32,12 +32,21 @@ def settings(**changes: Any) -> SleepConfig:
         "steps": 60, "memory_rows": 4, "pseudo_rows": 0, "text_rows": 0, "text_length": 16, "text_pool": 8,
         "pseudo_pool": 8, "probe_every": 20, "probe_bytes": 256, "lr": 0.02, "lr_max": 0.02, "warmup": 1,
         "drift_max": FREE, "transient_max": FREE, "control": False, "consolidation_strength": 0.0,
+        "ewc": 0.0,
     }  # fmt: skip
     return SleepConfig(**(known | changes))
 
 
 def slept(model: SleepWakeModel, config: SleepConfig, seed: int = 0, learn: bool = True) -> Slept:
     return sleep(model, slots(), text(), text(seed=1), config, seed, learn=learn)
+
+
+def reading() -> SleepWakeModel:
+    """A model that has read some text."""
+    model = sleepwake_model()
+    mixture: dict[str, Any] = {"batch": 8, "text_length": 32, "streams": 0, "arithmetic_rows": 0, "fact_rows": 0}
+    pretrain(model, text(), PretrainConfig(steps=60, lr=0.01, warmup=2, **mixture), 0)
+    return model
 
 
 def right(model: SleepWakeModel) -> list[bool]:
@@ -68,10 +77,7 @@ def test_harm_is_taken_back_to_the_last_weights_that_did_none() -> None:
 
 
 def test_a_little_too_much_harm_is_taken_back_part_of_the_way() -> None:
-    free, bound = sleepwake_model(), sleepwake_model()
-    for model in (free, bound):
-        pretrain(model, text(), PretrainConfig(steps=60, lr=0.01, warmup=2, batch=8, text_length=32, streams=0,
-                                               arithmetic_rows=0, fact_rows=0), 0)  # fmt: skip
+    free, bound = reading(), reading()
     gentle: dict[str, Any] = {"steps": 150, "probes": 200, "lr": 0.01, "text_rows": 4}
     end = slept(free, settings(**gentle)).probes[-1]["drift"]
     told = slept(bound, settings(**gentle, drift_max=0.7 * end))
@@ -80,7 +86,7 @@ def test_a_little_too_much_harm_is_taken_back_part_of_the_way() -> None:
 
 
 def test_rehearsal_keeps_base_text_better_than_none() -> None:
-    alone, rehearsed = sleepwake_model(), sleepwake_model()
+    alone, rehearsed = reading(), reading()
     without = slept(alone, settings(steps=40)).probes[-1]["drift"]
     with_text = slept(rehearsed, settings(steps=40, text_rows=8, text_weight=50.0)).probes[-1]["drift"]
     assert with_text < without
