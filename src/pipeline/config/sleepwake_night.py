@@ -61,7 +61,7 @@ class SleepConfig(Section):
     steps: int = Field(200, ge=1, description="optimiser steps at most")
     memory_rows: int = Field(96, ge=1, description="memories a step, drawn by importance")
     pseudo_rows: int = Field(8, ge=0, description="sequences a step that the old weights made up, with soft labels")
-    text_rows: int = Field(6, ge=0, description="rows of base text a step, with soft labels")
+    text_rows: int = Field(8, ge=0, description="rows of base text a step, with soft labels")
     text_length: int = Field(128, ge=16, description="bytes of a row of base text")
     text_pool: int = Field(256, ge=1, description="rows of base text that are labelled before a sleep")
     pseudo_pool: int = Field(512, ge=1, description="sequences that the old weights make up before a sleep")
@@ -81,7 +81,7 @@ class SleepConfig(Section):
     pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
     text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")
     ewc: float = Field(
-        64.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
+        100.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
     )
     ewc_rows: int = Field(32, ge=1, description="rows of text by which it is measured")
     l2sp: float = Field(0.0, ge=0, description="of the squared distance to the weights before the sleep")
@@ -94,7 +94,7 @@ class SleepConfig(Section):
     clip: float = Field(1.0, gt=0, description="largest norm of all gradients together")
     probe_every: int = Field(25, ge=1, description="steps between probes of every memory and of base text")
     probes: int = Field(2, ge=1, description="probes in succession that a memory must pass to leave the store")
-    probe_bytes: int = Field(8192, ge=256, description="bytes of validation text of a probe of drift")
+    probe_bytes: int = Field(16384, ge=256, description="bytes of validation text of a probe of drift")
     drift_max: float = Field(0.01, gt=0, description="rise of base nats, as a share, with which a sleep may end")
     transient_max: float = Field(
         0.1, gt=0, description="rise while it lasts above which weights are rolled back at once"
