@@ -141,10 +141,10 @@ def test_made_up_sequences_begin_as_contexts_do() -> None:
 
 
 def test_cues_are_continued_and_only_what_was_continued_counts() -> None:
-    drawn = continued(
-        sleepwake_model().eval(), [b"@a=", b"@abc="], settings(cue_bytes=2), torch.Generator().manual_seed(0)
-    )
-    assert drawn.values.shape == (2, 7) and drawn.weights.tolist() == [[1] * 5 + [0] * 2, [1] * 7]
+    told = settings(cue_bytes=2, context_weight=0.5)
+    drawn = continued(sleepwake_model().eval(), [b"@a=", b"@abc="], told, torch.Generator().manual_seed(0))
+    assert drawn.values.shape == (2, 7)
+    assert drawn.weights.tolist() == [[0.5] * 3 + [1] * 2 + [0] * 2, [0.5] * 5 + [1] * 2]
     assert bytes(drawn.values[1, :5].tolist()) == b"@abc="
 
 

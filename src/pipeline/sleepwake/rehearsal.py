@@ -108,7 +108,7 @@ def continued(
         tokens = torch.tensor([[BEGIN, *cues[row]] for row in rows])
         end = size + config.cue_bytes
         values[rows, :end] = _drawn(teacher, tokens, config.cue_bytes, generator)[:, 1:]
-        weights[rows, :end] = 1.0
+        weights[rows, :size], weights[rows, size:end] = config.context_weight, 1.0
     return labelled(teacher, values, weights)
 
 
