@@ -14,6 +14,7 @@ from pipeline.progress import Quiet
 from pipeline.report.base import read_report
 from pipeline.sleepwake.controls import ABOUT
 from pipeline.sleepwake.cycles import Life
+from pipeline.sleepwake.parts import PARTS
 from pipeline.sleepwake.report.schema import SleepWakeReport
 from pipeline.sleepwake.stages.evaluate import ANSWERS_SCHEMA
 from pipeline.sleepwake.surprise_store import SCHEMA_NAME
@@ -153,6 +154,12 @@ def _wrong(model: Any, name: str, facts: Any, cycle: int) -> list[dict[str, Any]
     from pipeline.sleepwake.measures import asked_rows
 
     return [row | {"right": True} for row in asked_rows(model, name, facts, cycle)]
+
+
+def test_a_registered_component_is_measured_and_reported(night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARTS, "codebook", lambda given: {"usage": 0.5, "steps": given.config.sleep.steps})
+    told = read_json(night("evaluation.controls=none", "episodes.cycles=1").path / "report.json")
+    assert told["codebook"] == {"usage": 0.5} and told["parts"] == {"codebook": {"usage": 0.5, "steps": 4}}
 
 
 def test_a_delayed_start_waits_with_everything_for_the_first_sleep(night: Any) -> None:

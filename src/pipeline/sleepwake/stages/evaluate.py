@@ -33,6 +33,7 @@ from pipeline.sleepwake.measures import (
     unseen_figures,
 )
 from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.sleepwake.parts import PARTS, PartInput
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recall_of, recalled
 from pipeline.sleepwake.stages.later_cycles import model_of
@@ -108,6 +109,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
         progress.phase("gaps")
         measured["gap"] = _gaps(case, base, rows)
         measured["controls"] = _controls(stage, case, progress)
+        measured["parts"] = _parts(stage, case, base, slept, progress)
         measured["guard_figures"] = guards
         stage.write_table("answers", pa.Table.from_pylist(rows), ANSWERS_SCHEMA)
         stage.write_json("metrics.json", measured)
@@ -245,6 +247,21 @@ def _controls(stage: Stage, case: _Case, progress: Progress) -> dict[str, Any]:
         path = stage.folder / f"control_{name}.json"
         if not path.is_file():
             write_json(path, CONTROLS[name](examined))
+        found[name] = read_json(path)
+        stage.add(path)
+    return found
+
+
+def _parts(
+    stage: Stage, case: _Case, base: SleepWakeModel, slept: SleepWakeModel, progress: Progress
+) -> dict[str, Any]:
+    """Figures of every registered component."""
+    given, found = PartInput(case.config, base, slept, case.corpus, case.device, progress.advance), dict[str, Any]()
+    for name, part in PARTS.items():
+        progress.phase(name)
+        path = stage.folder / f"part_{name}.json"
+        if not path.is_file():
+            write_json(path, part(given))
         found[name] = read_json(path)
         stage.add(path)
     return found

@@ -53,7 +53,7 @@ def run_report(run: RunFolder, config: SleepWakeConfig, inputs: Mapping[str, Sta
     """Put the report together from what the stages measured."""
     measured, verdict = read_json(inputs["evaluate"].path / "metrics.json"), inputs["promote"].metrics
     trained, woken, slept = (inputs[name].metrics for name in ("pretrain_byte_lm", "wake", "sleep"))
-    memory, efficiency = measured["memory"], measured["efficiency"]
+    memory, efficiency, parts = measured["memory"], measured["efficiency"], measured["parts"]
     fields: dict[str, Any] = {name: measured[name] for name in MEASURED}
     fields |= {
         "parameters": trained["parameters"],
@@ -81,6 +81,8 @@ def run_report(run: RunFolder, config: SleepWakeConfig, inputs: Mapping[str, Sta
             name: {key: value for key, value in told.items() if key != "rights"}
             for name, told in measured["controls"].items()
         },
+        "codebook": {"usage": parts["codebook"]["usage"]} if "codebook" in parts else None,
+        "parts": parts,
         "cycles": read_json(inputs["later_cycles"].path / "cycles.json"),
         "guards": verdict["guards"],
         "promoted": bool(verdict["promoted"]),
