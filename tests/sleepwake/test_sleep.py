@@ -134,6 +134,13 @@ def test_rows_of_memories_weigh_targets_fully_contexts_less_and_padding_not() ->
     assert told.weights[0].tolist() == [0.25, 0.25, 0.25, 1, 1, 1] and told.targets.sum() == 12
 
 
+def test_a_long_memory_changes_no_label_of_a_short_one() -> None:
+    model, short = sleepwake_model().eval(), slots()
+    long = replace(short[0], slot_id=9, context=b"#" * 8, target=b"words")
+    alone, beside = memory_rows(model, short, settings()), memory_rows(model, (*short, long), settings())
+    torch.testing.assert_close(beside.soft[:4, :6], alone.soft)
+
+
 def test_made_up_sequences_begin_as_contexts_do() -> None:
     drawn = made_up(sleepwake_model().eval(), slots(), settings(pseudo_length=5), torch.Generator().manual_seed(0))
     assert drawn.values.shape == (8, 5) and set(drawn.values[:, 0].tolist()) == {ord("@")}

@@ -73,10 +73,10 @@ class SleepConfig(Section):
         0.15, ge=0, description="of bytes of a memory's context in its loss, by which later sleeps can make them up"
     )
     consolidation_strength: float = Field(0.5, ge=0, description="of the divergence from the teacher's soft labels")
-    cue_rows: int = Field(48, ge=0, description="cues a step, which the old weights continue, with soft labels")
+    cue_rows: int = Field(96, ge=0, description="cues a step, which the old weights continue, with soft labels")
     cue_bytes: int = Field(6, ge=1, description="bytes by which they are continued")
     cue_weight: float = Field(
-        8.0, ge=0, description="of the divergence on cues and what the old weights say behind them"
+        12.0, ge=0, description="of the divergence on cues and what the old weights say behind them"
     )
     pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
     text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")

@@ -75,12 +75,14 @@ def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepCon
         values[row, :end] = torch.tensor(list(slot.context + slot.target))
         weights[row, :first], weights[row, first:end] = config.context_weight, 1.0
         targets[row, first:end] = True
-    device, soft = teacher.embedding.weight.device, list[Tensor]()
-    for first in range(0, len(slots), _BATCH):
-        part = values[first : first + _BATCH].to(device)
-        twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
-        soft.append(log_shares(teacher, twice, memory=True)[:, length + 1 :].cpu())
-    labels = torch.cat(soft)
+    device, labels = teacher.embedding.weight.device, torch.zeros(len(slots), length, 256)
+    sizes = [len(slot.context) + len(slot.target) for slot in slots]
+    for size in sorted(set(sizes)):  # padding between the two readings would be read as well
+        chosen = torch.tensor([row for row, found in enumerate(sizes) if found == size])
+        for rows in torch.split(chosen, _BATCH):
+            part = values[rows, :size].to(device)
+            twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
+            labels[rows, :size] = log_shares(teacher, twice, memory=True)[:, size + 1 :].cpu()
     wrong = (labels.argmax(-1) != values) & targets
     return MemoryRows(values, weights, targets, labels, float((~wrong.any(1)).double().mean()))
 
