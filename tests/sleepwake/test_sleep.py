@@ -15,8 +15,9 @@ from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import pretrain
 from pipeline.sleepwake.recall import recalled
 from pipeline.sleepwake.rehearsal import continued, fisher_information, made_up, memory_rows
-from pipeline.sleepwake.sleep import Slept, is_trained, sleep, weight_change
+from pipeline.sleepwake.sleep import Slept, sleep
 from pipeline.sleepwake.surprise_store import Memory, Slot, SurpriseStore
+from pipeline.sleepwake.weights import is_trained, weight_change
 from tests.sleepwake.tiny import sleepwake_model, text
 
 FREE = 1e9

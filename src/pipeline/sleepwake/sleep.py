@@ -16,30 +16,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import nll_loss
 
 from pipeline.config.sleepwake_night import SleepConfig
 from pipeline.sleepwake.byte_training import byte_optimizer, windows
+from pipeline.sleepwake.material import Material, material_of
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recalled
-from pipeline.sleepwake.rehearsal import (
-    Labelled,
-    MemoryRows,
-    continued,
-    divergence,
-    drawing_weights,
-    fisher_information,
-    labelled,
-    log_shares,
-    made_up,
-    memory_rows,
-)
+from pipeline.sleepwake.rehearsal import MemoryRows, divergence, fisher_information, log_shares
 from pipeline.sleepwake.surprise_store import Slot
 from pipeline.sleepwake.text import Bytes
+from pipeline.sleepwake.weights import is_trained, weight_change
 
 Told = Callable[[int, dict[str, float]], None]
 _RISE, _FALL = 1.1, 0.5
@@ -70,18 +60,6 @@ class Slept:
     teacher_right: float = 0.0
     stopped: str = ""
     weight_change: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Material:
-    """All that batches are drawn from."""
-
-    memories: MemoryRows | None
-    shares: npt.NDArray[np.float64]
-    invented: Labelled | None
-    cued: Labelled | None
-    text: Labelled | None
-    text_rows: int
 
 
 def sleep(
@@ -119,40 +97,12 @@ def sleep(
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     if config.offload:
         teacher = teacher.cpu()
-    material = _material(teacher, slots, text, config, generator, learn, cues)
+    material = material_of(teacher, slots, text, config, generator, learn, cues)
     if material.memories is not None:
         slept.teacher_right = material.memories.right
     _Night(model, slots, material, text, probe_text, config, generator, slept, told).run()
     slept.weight_change = weight_change(teacher, model)
     return slept
-
-
-def _material(
-    teacher: SleepWakeModel,
-    slots: Sequence[Slot],
-    text: Bytes,
-    config: SleepConfig,
-    generator: np.random.Generator,
-    learn: bool,
-    cues: Sequence[bytes],
-) -> _Material:
-    drawn = torch.Generator().manual_seed(int(generator.integers(2**31)))
-    rows = config.text_rows + (0 if learn else text_instead(slots, config))
-    pool = windows(text, max(config.text_pool, rows), config.text_length, generator) if rows else None
-    return _Material(
-        memory_rows(teacher, slots, config) if learn else None,
-        drawing_weights(slots, config.importance_power),
-        made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
-        continued(teacher, cues, config, drawn) if cues and config.cue_rows else None,
-        None if pool is None else labelled(teacher, pool),
-        rows,
-    )
-
-
-def text_instead(slots: Sequence[Slot], config: SleepConfig) -> int:
-    """Rows of text with as many bytes as the memories of a step."""
-    longest = max(len(slot.context) + len(slot.target) for slot in slots)
-    return -(-min(config.memory_rows, len(slots)) * longest // config.text_length)
 
 
 class _Night:
@@ -162,7 +112,7 @@ class _Night:
         self,
         model: SleepWakeModel,
         slots: Sequence[Slot],
-        material: _Material,
+        material: Material,
         text: Bytes,
         probe_text: Bytes,
         config: SleepConfig,
@@ -317,30 +267,6 @@ class _Night:
         self.mean_loss = None
         if self.slept.rollbacks > self.config.rollbacks:
             self.slept.stopped = f"base text got worse by more than {self.config.transient_max:.1%} again and again"
-
-
-def is_trained(name: str, config: SleepConfig, memory_block: int) -> bool:
-    """Whether a sleep may change a parameter; what the memory itself is made of stays as it is."""
-    if name.startswith("memory."):
-        return False
-    if config.trained == "feed_forward":
-        return ".up." in name or ".down." in name
-    if config.trained == "later_blocks":
-        return name.startswith("blocks.") and int(name.split(".")[1]) >= memory_block
-    return True
-
-
-def weight_change(before: nn.Module, after: nn.Module) -> dict[str, float]:
-    """‖Δθ‖ / ‖θ‖ of every module that is a direct child or a block."""
-    apart, size = dict[str, float](), dict[str, float]()
-    new = dict(after.named_parameters())
-    for name, old in before.named_parameters():
-        parts = name.split(".")
-        module = ".".join(parts[:2]) if parts[0] == "blocks" else parts[0]
-        difference = new[name].detach().cpu() - old.detach().cpu()
-        apart[module] = apart.get(module, 0.0) + float(difference.square().sum())
-        size[module] = size.get(module, 0.0) + float(old.detach().square().sum())
-    return {module: math.sqrt(apart[module] / max(size[module], 1e-12)) for module in apart}
 
 
 def _state(model: nn.Module) -> dict[str, Tensor]:
