@@ -73,7 +73,7 @@ def material_of(
         memory_rows(teacher, slots, config) if learn else None,
         drawing_weights(slots, config.importance_power),
         made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
-        continued(teacher, cues, config, drawn) if cues and config.cue_rows else None,
+        continued(teacher, cues, config) if cues and config.cue_rows else None,
         None if pool is None else labelled(teacher, pool),
         rows,
     )

@@ -99,23 +99,21 @@ def made_up(
 
 
 @torch.no_grad()
-def continued(
-    teacher: SleepWakeModel, cues: Sequence[bytes], config: SleepConfig, generator: torch.Generator
-) -> Labelled:
-    """Cues with what the old weights say behind them, drawn byte by byte."""
+def continued(teacher: SleepWakeModel, cues: Sequence[bytes], config: SleepConfig) -> Labelled:
+    """Cues with what the old weights say behind them, the likeliest byte each time."""
     length = max(map(len, cues)) + config.cue_bytes
     values, weights = torch.zeros(len(cues), length, dtype=torch.int64), torch.zeros(len(cues), length)
     for size in sorted({len(cue) for cue in cues}):
         rows = [row for row, cue in enumerate(cues) if len(cue) == size]
         tokens = torch.tensor([[BEGIN, *cues[row]] for row in rows])
         end = size + config.cue_bytes
-        values[rows, :end] = _drawn(teacher, tokens, config.cue_bytes, generator)[:, 1:]
+        values[rows, :end] = _drawn(teacher, tokens, config.cue_bytes)[:, 1:]
         weights[rows, :size], weights[rows, size:end] = config.context_weight, 1.0
     return labelled(teacher, values, weights)
 
 
-def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Token ids (N, L) with ``count`` more bytes drawn from the weights alone."""
+def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Token ids (N, L) with ``count`` more bytes from the weights alone: drawn, or the likeliest without a generator."""
     device = teacher.embedding.weight.device
     for _ in range(count):
         shares = torch.cat(
@@ -124,7 +122,10 @@ def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch
                 for part in torch.split(tokens, _BATCH)
             ]
         ).softmax(-1)
-        tokens = torch.cat([tokens, torch.multinomial(shares, 1, generator=generator)], 1)
+        added = (
+            shares.argmax(1, keepdim=True) if generator is None else torch.multinomial(shares, 1, generator=generator)
+        )
+        tokens = torch.cat([tokens, added], 1)
     return tokens
 
 
