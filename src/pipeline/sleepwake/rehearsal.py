@@ -113,7 +113,7 @@ def continued(teacher: SleepWakeModel, cues: Sequence[bytes], config: SleepConfi
 
 
 def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Token ids (N, L) with ``count`` more bytes from the weights alone: drawn, or the likeliest without a generator."""
+    """Token ids (N, L) with ``count`` more bytes of the weights alone: drawn, or the likeliest without a generator."""
     device = teacher.embedding.weight.device
     for _ in range(count):
         shares = torch.cat(
