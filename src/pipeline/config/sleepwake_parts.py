@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.config.section import Section
-from pipeline.config.sleepwake import ByteModelConfig
+from pipeline.config.sleepwake import ByteModelConfig, ByteTrainConfig, PatchConfig
 
 
 class CodebookConfig(Section):
@@ -57,11 +57,15 @@ class PicturesConfig(Section):
     model: ByteModelConfig = Field(
         ByteModelConfig(width=64, layers=3, heads=2, hidden=256, context=264), description="sizes of the network"
     )
-    most_steps: int = Field(4, ge=1, le=4, description="actions of a walk: from one to this many")
+    most_steps: int = Field(3, ge=1, le=4, description="actions of a walk: from one to this many")
     walks: int = Field(8000, ge=10, description="training walks of each length")
     steps: int = Field(1000, ge=1, description="optimiser steps of the model with pictures")
-    batch: int = Field(16, ge=1, description="walks a step that are pictured; four times as many are answered directly")
+    batch: int = Field(16, ge=1, description="walks a step that are pictured; twice as many are answered directly")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
+    curriculum: float = Field(0.4, ge=0, lt=1, description="share of steps in which longer walks come in one by one")
+    changed: float = Field(
+        0.3, ge=0, le=1, description="weight of the codes, about 2 of 49, that differ from the picture before"
+    )
     discrepancy: float = Field(0.1, ge=0, description="weight of the token-discrepancy loss")
     tested: int = Field(200, ge=10, description="held-out walks of each length")
     decision: DecisionConfig = Field(DecisionConfig(), description="when a question is pictured")
@@ -81,7 +85,32 @@ class ArithmeticConfig(Section):
     )
     asked: Literal["basic", "medium", "advanced"] = Field("basic", description="the level of held-out questions")
     curriculum: float = Field(0.3, ge=0, lt=1, description="share of steps in which the levels come in one by one")
-    steps: int = Field(1500, ge=1, description="optimiser steps with the steps of a calculation written out")
+    steps: int = Field(2400, ge=1, description="optimiser steps with the steps of a calculation written out")
     batch: int = Field(64, ge=1, description="problems a step, all of one operation")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
     tested: int = Field(400, ge=1, description="held-out problems of an operation at most; basic has fewer")
+
+
+class LatentConfig(Section):
+    """A transformer over patches between a local encoder and decoder of bytes (arXiv:2412.09871, section 3)."""
+
+    local: ByteModelConfig = Field(
+        ByteModelConfig(width=64, layers=1, heads=2, hidden=256, context=192),
+        description="encoder and decoder of bytes: so many layers each; context is the bytes of a sequence",
+    )
+    latent: ByteModelConfig = Field(
+        ByteModelConfig(width=160, layers=4, heads=5, hidden=640, context=192),
+        description="transformer over patches; context is unused, there are at most as many patches as bytes",
+    )
+    byte: ByteModelConfig = Field(
+        ByteModelConfig(width=128, layers=4, heads=4, hidden=512, context=192), description="the byte baseline"
+    )
+    patcher: ByteModelConfig = Field(
+        ByteModelConfig(width=48, layers=1, heads=2, hidden=192, context=192), description="whose entropies cut patches"
+    )
+    patches: PatchConfig = Field(PatchConfig(), description="where patches begin")
+    train: ByteTrainConfig = Field(
+        ByteTrainConfig(steps=500, batch=8, lr=3e-3), description="of the latent model; others follow by their compute"
+    )
+    patcher_steps: int = Field(300, ge=1, description="optimiser steps of the patcher")
+    measured_bytes: int = Field(50_000, ge=2_000, description="held-out bytes by which bits a byte are measured")

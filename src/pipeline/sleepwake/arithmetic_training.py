@@ -1,13 +1,14 @@
 """A byte model that learns arithmetic level by level, and its answers to held-out expressions.
 
-model = train_arithmetic(config, seed, working=True, steps=config.steps, device="cpu")
-right = solved(model, every_problem("basic", "test", ("+", "-")), working=True)
+model, flops = train_arithmetic(config, seed, working=True, device="cpu")
+right = solved(model, every_problem("basic", "test", ("+",)), working=True, context=config.model.context)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,10 +17,13 @@ from torch.nn.functional import cross_entropy, pad
 from pipeline.config.sleepwake_parts import ArithmeticConfig
 from pipeline.errors import TrainingError
 from pipeline.sleepwake.arithmetic import RANGES, Level, Operation, Part, Problem, part_of
-from pipeline.sleepwake.byte_model import BEGIN, END, ByteModel
+from pipeline.sleepwake.byte_model import BEGIN, END, VOCABULARY, ByteModel
 from pipeline.sleepwake.byte_training import byte_optimizer
+from pipeline.sleepwake.flops import TRAINING, transformer_flops
+from pipeline.sleepwake.initial import scale_by_inputs
 from pipeline.sleepwake.worked_steps import answer_of, worked
 
+T = TypeVar("T")
 _IGNORED = -100
 _WARMUP = 50
 _WEIGHT_DECAY = 0.01
@@ -70,44 +74,37 @@ def train_arithmetic(
     config: ArithmeticConfig,
     seed: int,
     working: bool,
-    budget: int,
     device: str,
-    told: Callable[[int, float], None] = lambda spent, loss: None,
+    budget: int | None = None,
+    told: Callable[[float, float], None] = lambda way, loss: None,
 ) -> tuple[ByteModel, int]:
-    """A model trained on the training part of every level, and its optimiser steps.
+    """A model trained on the training part of every level, and the operations that took, see `flops`.
 
     Args:
         config: Sizes, levels and optimiser.
         seed: Of weights and batches.
         working: Whether steps are written out.
-        budget: Tokens that are trained, padding included; by them the learning rate falls.
         device: Which trains.
-        told: Called with the tokens trained so far and the loss of every step.
+        budget: Operations after which training ends; None is ``config.steps`` steps.
+        told: Called with the share that is done and the loss of every step.
 
     Raises:
         TrainingError: A loss is not finite.
     """
-    model = ByteModel(config.model, seed).to(device)
+    model = ByteModel(config.model, seed)
+    scale_by_inputs(model, seed, smaller=("joined.weight", "down.weight"))
+    model.to(device).train()
     optimizer, generator = byte_optimizer(model, config.lr, _WEIGHT_DECAY), torch.Generator().manual_seed(seed)
     pools = {
         (level, operation): every_problem(level, "train", (operation,))
         for level in config.levels
         for operation in config.operations
     }
-    spent, step = 0, 0
-    model.train()
-    while spent < budget:
-        way = spent / budget
+    spent, step, way = 0, 0, 0.0
+    while way < 1:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (step + 1) / _WARMUP) * (1.05 + math.cos(math.pi * way)) / 2.05
-        open_levels = (
-            config.levels[: 1 + int(way / config.curriculum * len(config.levels))] if config.curriculum else ()
-        )
-        level, operation = (
-            choices[int(torch.randint(len(choices), (1,), generator=generator))]
-            for choices in (open_levels or config.levels, config.operations)
-        )
-        pool = pools[level, operation]  # type: ignore[index]
+        pool = pools[_drawn(open_levels(config, way), generator), _drawn(config.operations, generator)]
         rows = torch.randint(len(pool), (config.batch,), generator=generator).tolist()
         tokens, counted = (part.to(device) for part in examples([pool[row] for row in rows], working))
         loss = response_loss(model, tokens, counted)
@@ -117,9 +114,22 @@ def train_arithmetic(
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        spent, step = spent + tokens.numel(), step + 1
-        told(spent, loss.item())
-    return model.eval(), step
+        step += 1
+        spent += TRAINING * config.batch * transformer_flops(config.model, tokens.shape[1], VOCABULARY)
+        way = step / config.steps if budget is None else spent / budget
+        told(way, loss.item())
+    return model.eval(), spent
+
+
+def open_levels(config: ArithmeticConfig, way: float) -> tuple[Level, ...]:
+    """The levels that are learned when so large a share of training is done."""
+    if not config.curriculum:
+        return config.levels
+    return config.levels[: 1 + int(way / config.curriculum * len(config.levels))]
+
+
+def _drawn(choices: Sequence[T], generator: torch.Generator) -> T:
+    return choices[int(torch.randint(len(choices), (1,), generator=generator))]
 
 
 @torch.no_grad()
@@ -155,17 +165,13 @@ def solved(model: nn.Module, problems: Sequence[Problem], working: bool, context
 
     Args:
         model: See `continuations`.
-        problems: Held out.
+        problems: Held out; quickest if all are of one operation, since the longest decides for all.
         working: Whether steps stand before the answer.
         context: Tokens that the model sees at most.
     """
-    found: list[bool] = []
-    for operation in dict.fromkeys(problem.operation for problem in problems):  # alike ones are about as long
-        group = [problem for problem in problems if problem.operation == operation]
-        most = min(
-            context - max(len(problem.question) for problem in group),
-            4 + max(len(response(problem, working)) for problem in group),
-        )
-        texts = continuations(model, [problem.question for problem in group], most)
-        found += [answer_of(text) == problem.answer for text, problem in zip(texts, group, strict=True)]
-    return found
+    most = min(
+        context - max(len(problem.question) for problem in problems),
+        4 + max(len(response(problem, working)) for problem in problems),
+    )
+    texts = continuations(model, [problem.question for problem in problems], most)
+    return [answer_of(text) == problem.answer for text, problem in zip(texts, problems, strict=True)]

@@ -19,7 +19,7 @@ from pipeline.sleepwake.flops import TRAINING, transformer_flops
 from pipeline.sleepwake.maze import OUTCOMES
 from pipeline.sleepwake.picture_model import CELLS, PictureModel, direct, draw, letters, picture_places, pictured
 
-_DIRECT = 4  # direct questions beside one that is pictured; their sequences are a fifth as long
+_DIRECT = 2  # direct questions beside one that is pictured; their sequences are far shorter
 _WARMUP = 50
 _WEIGHT_DECAY = 0.01
 
@@ -97,13 +97,16 @@ def train_pictures(
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (step + 1) / _WARMUP) * (1.05 + math.cos(math.pi * step / steps)) / 2.05
-        drawn = walks[int(torch.randint(len(walks), (1,), generator=generator))]
+        longest = (
+            min(len(walks), 1 + int(len(walks) * step / (config.curriculum * steps))) if config.curriculum else None
+        )
+        drawn = walks[int(torch.randint(longest or len(walks), (1,), generator=generator))]
         chosen = torch.randint(len(drawn), (config.batch * _DIRECT,), generator=generator).to(device)
         batch = drawn.rows(chosen)
         loss = cross_entropy(model(*direct(batch.actions, batch.boards[:, 0]))[:, -1], batch.answers)
         if with_pictures:
             first = torch.arange(config.batch, device=device)
-            loss = loss + pictured_loss(model, batch.rows(first), distances, config.discrepancy)
+            loss = loss + pictured_loss(model, batch.rows(first), distances, config.discrepancy, config.changed)
         if not math.isfinite(loss.item()):
             raise TrainingError(f"step {step} with pictures: the loss is {loss.item()}; lower lr={config.lr}")
         optimizer.zero_grad(set_to_none=True)
@@ -114,15 +117,24 @@ def train_pictures(
     return model.eval()
 
 
-def pictured_loss(model: PictureModel, batch: Walked, distances: Tensor | None, weight: float) -> Tensor:
+def pictured_loss(
+    model: PictureModel, batch: Walked, distances: Tensor | None, weight: float, changed: float
+) -> Tensor:
     """Cross-entropy of the answer, of the pictures' codes, and the weighted token discrepancy."""
     logits = model(*pictured(batch.actions, batch.boards))
     shown = logits[:, picture_places(batch.actions.shape[1]).to(logits.device)]  # (B, 49 n, V)
     right = batch.boards[:, 1:].flatten(1)
-    loss = cross_entropy(logits[:, -1], batch.answers) + cross_entropy(shown.flatten(0, 1), right.flatten())
+    losses = cross_entropy(shown.flatten(0, 1), right.flatten(), reduction="none")
+    differs = (right != batch.boards[:, :-1].flatten(1)).flatten()
+    loss = changed * mean_of(losses, differs) + (1 - changed) * mean_of(losses, ~differs)
     if distances is not None:
         loss = loss + weight * token_discrepancy(shown[..., VOCABULARY:], right - VOCABULARY, distances)
-    return loss
+    return cross_entropy(logits[:, -1], batch.answers) + loss
+
+
+def mean_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the chosen of values (N,), zero of none."""
+    return (values * chosen).sum() / chosen.sum().clamp(min=1)
 
 
 @torch.no_grad()
