@@ -79,8 +79,9 @@ def test_decoding_ends_and_keeps_the_order_of_questions() -> None:
 
 def test_levels_come_in_one_by_one() -> None:
     config = TINY.model_copy(update={"curriculum": 0.5})
-    assert [len(open_levels(config, way)) for way in (0, 0.24, 0.26, 0.5, 1)] == [1, 1, 2, 2, 2]
-    assert open_levels(TINY.model_copy(update={"curriculum": 0.0}), 0) == TINY.levels
+    assert [len(open_levels(config, "+", way)) for way in (0, 0.24, 0.26, 0.5, 1)] == [1, 1, 2, 2, 2]
+    assert open_levels(TINY.model_copy(update={"curriculum": 0.0}), "-", 0) == TINY.levels
+    assert {open_levels(config, "/", way) for way in (0, 0.5, 1)} == {("basic",)}
 
 
 def test_training_lowers_the_loss_follows_the_seed_and_keeps_a_budget() -> None:

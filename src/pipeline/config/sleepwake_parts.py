@@ -81,7 +81,10 @@ class ArithmeticConfig(Section):
         ("+", "-", "*", "/"), min_length=1, description="those that are learned and asked"
     )
     levels: tuple[Literal["basic", "medium", "advanced"], ...] = Field(
-        ("basic", "medium", "advanced"), min_length=1, description="those that are learned, in the curriculum's order"
+        ("basic", "medium", "advanced"), min_length=1, description="of + and - that are learned, in this order"
+    )
+    table_levels: tuple[Literal["basic", "medium", "advanced"], ...] = Field(
+        ("basic",), min_length=1, description="likewise of * and /, whose steps are multiples"
     )
     asked: Literal["basic", "medium", "advanced"] = Field("basic", description="the level of held-out questions")
     curriculum: float = Field(0.3, ge=0, lt=1, description="share of steps in which the levels come in one by one")

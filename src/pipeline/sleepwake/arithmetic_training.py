@@ -97,14 +97,15 @@ def train_arithmetic(
     optimizer, generator = byte_optimizer(model, config.lr, _WEIGHT_DECAY), torch.Generator().manual_seed(seed)
     pools = {
         (level, operation): every_problem(level, "train", (operation,))
-        for level in config.levels
         for operation in config.operations
+        for level in open_levels(config, operation, 1.0)
     }
     spent, step, way = 0, 0, 0.0
     while way < 1:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (step + 1) / _WARMUP) * (1.05 + math.cos(math.pi * way)) / 2.05
-        pool = pools[_drawn(open_levels(config, way), generator), _drawn(config.operations, generator)]
+        operation = _drawn(config.operations, generator)
+        pool = pools[_drawn(open_levels(config, operation, way), generator), operation]
         rows = torch.randint(len(pool), (config.batch,), generator=generator).tolist()
         tokens, counted = (part.to(device) for part in examples([pool[row] for row in rows], working))
         loss = response_loss(model, tokens, counted)
@@ -121,11 +122,12 @@ def train_arithmetic(
     return model.eval(), spent
 
 
-def open_levels(config: ArithmeticConfig, way: float) -> tuple[Level, ...]:
-    """The levels that are learned when so large a share of training is done."""
+def open_levels(config: ArithmeticConfig, operation: Operation, way: float) -> tuple[Level, ...]:
+    """The levels of an operation that are learned when so large a share of training is done."""
+    levels = config.table_levels if operation in "*/" else config.levels
     if not config.curriculum:
-        return config.levels
-    return config.levels[: 1 + int(way / config.curriculum * len(config.levels))]
+        return levels
+    return levels[: 1 + int(way / config.curriculum * len(levels))]
 
 
 def _drawn(choices: Sequence[T], generator: torch.Generator) -> T:
