@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.config.section import Section
-from pipeline.config.sleepwake import ByteModelConfig, ByteTrainConfig, PatchConfig
+from pipeline.config.sleepwake import ByteModelConfig, ByteTrainConfig, PatchConfig, SvfConfig
 
 
 class CodebookConfig(Section):
@@ -117,3 +117,28 @@ class LatentConfig(Section):
     )
     patcher_steps: int = Field(300, ge=1, description="optimiser steps of the patcher")
     measured_bytes: int = Field(50_000, ge=2_000, description="held-out bytes by which bits a byte are measured")
+
+
+class ExpertsConfig(Section):
+    """Experts by singular values over a frozen byte model, one for each operation of arithmetic (arXiv:2501.06252)."""
+
+    model: ByteModelConfig = Field(
+        ByteModelConfig(width=64, layers=3, heads=2, hidden=256, context=32), description="sizes of the base"
+    )
+    svf: SvfConfig = Field(SvfConfig(), description="whether the sum of singular values is kept")
+    level: Literal["basic", "medium", "advanced"] = Field("basic", description="size of the numbers")
+    base_steps: int = Field(600, ge=1, description="optimiser steps of the base on all operations, before it is frozen")
+    steps: int = Field(300, ge=1, description="optimiser steps of an expert, and of the low-rank adapter beside it")
+    batch: int = Field(64, ge=1, description="problems a step")
+    base_lr: float = Field(3e-3, gt=0, description="learning rate of the base")
+    lr: float = Field(0.02, gt=0, description="learning rate of the scales")
+    lora_lr: float = Field(0.01, gt=0, description="learning rate of the low-rank adapter")
+    reinforce_steps: int = Field(150, ge=1, description="optimiser steps of an expert by REINFORCE")
+    samples: int = Field(
+        4, ge=2, description="answers sampled to each question; the others' mean reward is the baseline"
+    )
+    kl: float = Field(
+        0.1, ge=0, description="weight of KL(expert || base) by REINFORCE, nats a token; the paper has 0 to 0.3"
+    )
+    dispatch_steps: int = Field(200, ge=1, description="optimiser steps of the dispatcher")
+    tested: int = Field(400, ge=1, description="held-out problems of an operation at most")

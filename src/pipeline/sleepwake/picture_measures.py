@@ -38,8 +38,8 @@ def measure_pictures(config: PicturesConfig, seed: int, device: str, progress: P
         ``<arm>.agent`` can be.
         For ``discrepancy`` and ``pictures``, trained with pictures, with and without the discrepancy loss:
         ``<arm>.codes`` and ``<arm>.changed``, shares of right codes in the model's own roll-outs, over all and over
-        those that differ from the board before; ``<arm>.agent``, of roll-outs whose last picture shows the agent in its cell;
-        ``<arm>.answer``, of right answers behind them; ``<arm>.direct``, of right answers without pictures.
+        those that differ from the board before; ``<arm>.agent``, of roll-outs whose last picture shows the agent in
+        its cell; ``<arm>.answer``, of right answers behind them; ``<arm>.direct``, of right answers without pictures.
         ``without.direct``: of a model that spent the same compute on direct answers alone.
         ``decision.…`` of the first model: ``answer`` if it decides by itself, ``share`` of questions that are pictured,
         ``pictures`` a question, ``calls``, ``too_soon``, ``helped`` (share of test questions whose answer pictures
