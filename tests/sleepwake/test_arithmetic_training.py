@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from pipeline.config.sleepwake import ByteModelConfig
 from pipeline.config.sleepwake_parts import ArithmeticConfig
-from pipeline.sleepwake.arithmetic import Problem, problems
+from pipeline.sleepwake.arithmetic import Problem, part_of, problems
 from pipeline.sleepwake.arithmetic_measures import asked, examined
 from pipeline.sleepwake.arithmetic_training import (
+    by_digits,
     continuations,
     every_problem,
     examples,
-    open_levels,
     response_loss,
     solved,
     train_arithmetic,
@@ -24,7 +24,7 @@ from tests.sleepwake.tiny import model
 TINY = ArithmeticConfig(
     model=ByteModelConfig(width=16, layers=1, heads=1, hidden=32, context=64),
     operations=("+", "-"),
-    levels=("basic", "medium"),
+    largest=30,
     steps=12,
     batch=8,
     tested=10,
@@ -77,11 +77,14 @@ def test_decoding_ends_and_keeps_the_order_of_questions() -> None:
     assert solved(Scripted(b"7"), asked_ones, working=False, context=64) == [False, True, True]
 
 
-def test_levels_come_in_one_by_one() -> None:
-    config = TINY.model_copy(update={"curriculum": 0.5})
-    assert [len(open_levels(config, "+", way)) for way in (0, 0.24, 0.26, 0.5, 1)] == [1, 1, 2, 2, 2]
-    assert open_levels(TINY.model_copy(update={"curriculum": 0.0}), "-", 0) == TINY.levels
-    assert {open_levels(config, "/", way) for way in (0, 0.5, 1)} == {("basic",)}
+def test_training_covers_every_number_of_digits_and_no_held_out_expression() -> None:
+    groups = by_digits(TINY, "-")
+    shapes = [{(len(str(one.left)), len(str(one.right))) for one in group} for group in groups]
+    assert all(len(shape) == 1 for shape in shapes)
+    assert set.union(*shapes) == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    learned = {one.canonical for group in groups for one in group}
+    assert learned and all(part_of(expression) == "train" for expression in learned)
+    assert max(one.left for group in by_digits(TINY, "*") for one in group) == 20
 
 
 def test_training_lowers_the_loss_follows_the_seed_and_keeps_a_budget() -> None:

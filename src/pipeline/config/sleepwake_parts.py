@@ -78,19 +78,17 @@ class ArithmeticConfig(Section):
         ByteModelConfig(width=96, layers=3, heads=4, hidden=384, context=96), description="sizes of the network"
     )
     operations: tuple[Literal["+", "-", "*", "/"], ...] = Field(
-        ("+", "-", "*", "/"), min_length=1, description="those that are learned and asked"
+        ("+", "-"), min_length=1, description="those that are learned and asked"
     )
-    levels: tuple[Literal["basic", "medium", "advanced"], ...] = Field(
-        ("basic", "medium", "advanced"), min_length=1, description="of + and - that are learned, in this order"
+    largest: int = Field(
+        100, ge=20, description="largest operand of + and - that is learned; small ones alone would be learned by heart"
     )
-    table_levels: tuple[Literal["basic", "medium", "advanced"], ...] = Field(
-        ("basic",), min_length=1, description="likewise of * and /, whose steps are multiples"
-    )
+    table: int = Field(20, ge=2, description="likewise of *, and of divisors and quotients")
     asked: Literal["basic", "medium", "advanced"] = Field("basic", description="the level of held-out questions")
-    curriculum: float = Field(0.3, ge=0, lt=1, description="share of steps in which the levels come in one by one")
-    steps: int = Field(2400, ge=1, description="optimiser steps with the steps of a calculation written out")
+    steps: int = Field(1600, ge=1, description="optimiser steps with the steps of a calculation written out")
     batch: int = Field(64, ge=1, description="problems a step, all of one operation")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
+    weight_decay: float = Field(0.1, ge=0, description="of matrices")
     tested: int = Field(400, ge=1, description="held-out problems of an operation at most; basic has fewer")
 
 

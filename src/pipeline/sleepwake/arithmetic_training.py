@@ -1,4 +1,4 @@
-"""A byte model that learns arithmetic level by level, and its answers to held-out expressions.
+"""A byte model that learns arithmetic from expressions of all sizes, and its answers to held-out ones.
 
 model, flops = train_arithmetic(config, seed, working=True, device="cpu")
 right = solved(model, every_problem("basic", "test", ("+",)), working=True, context=config.model.context)
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -23,16 +22,18 @@ from pipeline.sleepwake.flops import TRAINING, transformer_flops
 from pipeline.sleepwake.initial import scale_by_inputs
 from pipeline.sleepwake.worked_steps import answer_of, worked
 
-T = TypeVar("T")
 _IGNORED = -100
 _WARMUP = 50
-_WEIGHT_DECAY = 0.01
 
 
 def every_problem(level: Level, part: Part, operations: Sequence[Operation]) -> list[Problem]:
     """All problems of a level and a part, in order."""
     low, high = RANGES[level]
-    numbers = range(low, high + 1)
+    return problems_within(range(low, high + 1), part, operations)
+
+
+def problems_within(numbers: range, part: Part, operations: Sequence[Operation]) -> list[Problem]:
+    """All problems of a part whose operands, or divisor and quotient, are among some numbers, in order."""
     found = [
         Problem(left * right if operation == "/" else left, operation, right)
         for operation in operations
@@ -78,10 +79,13 @@ def train_arithmetic(
     budget: int | None = None,
     told: Callable[[float, float], None] = lambda way, loss: None,
 ) -> tuple[ByteModel, int]:
-    """A model trained on the training part of every level, and the operations that took, see `flops`.
+    """A model trained on the training part, and the operations that took, see `flops`.
+
+    Expressions are drawn by how many digits their operands have, each such group by the square root of its size: else
+    one in a hundred would have two operands of one digit.
 
     Args:
-        config: Sizes, levels and optimiser.
+        config: Sizes, range and optimiser.
         seed: Of weights and batches.
         working: Whether steps are written out.
         device: Which trains.
@@ -94,20 +98,14 @@ def train_arithmetic(
     model = ByteModel(config.model, seed)
     scale_by_inputs(model, seed, smaller=("joined.weight", "down.weight"))
     model.to(device).train()
-    optimizer, generator = byte_optimizer(model, config.lr, _WEIGHT_DECAY), torch.Generator().manual_seed(seed)
-    pools = {
-        (level, operation): every_problem(level, "train", (operation,))
-        for operation in config.operations
-        for level in open_levels(config, operation, 1.0)
-    }
+    optimizer, generator = byte_optimizer(model, config.lr, config.weight_decay), torch.Generator().manual_seed(seed)
+    pools = {operation: by_digits(config, operation) for operation in config.operations}
     spent, step, way = 0, 0, 0.0
     while way < 1:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (step + 1) / _WARMUP) * (1.05 + math.cos(math.pi * way)) / 2.05
-        operation = _drawn(config.operations, generator)
-        pool = pools[_drawn(open_levels(config, operation, way), generator), operation]
-        rows = torch.randint(len(pool), (config.batch,), generator=generator).tolist()
-        tokens, counted = (part.to(device) for part in examples([pool[row] for row in rows], working))
+        groups = pools[config.operations[int(torch.randint(len(pools), (1,), generator=generator))]]
+        tokens, counted = (part.to(device) for part in examples(_drawn(groups, config.batch, generator), working))
         loss = response_loss(model, tokens, counted)
         if not math.isfinite(loss.item()):
             raise TrainingError(f"step {step} of arithmetic: the loss is {loss.item()}; lower lr={config.lr}")
@@ -122,16 +120,20 @@ def train_arithmetic(
     return model.eval(), spent
 
 
-def open_levels(config: ArithmeticConfig, operation: Operation, way: float) -> tuple[Level, ...]:
-    """The levels of an operation that are learned when so large a share of training is done."""
-    levels = config.table_levels if operation in "*/" else config.levels
-    if not config.curriculum:
-        return levels
-    return levels[: 1 + int(way / config.curriculum * len(levels))]
+def by_digits(config: ArithmeticConfig, operation: Operation) -> list[list[Problem]]:
+    """The training problems of an operation, grouped by how many digits the two operands have."""
+    largest = config.table if operation in "*/" else config.largest
+    groups: dict[tuple[int, int], list[Problem]] = {}
+    for problem in problems_within(range(1, largest + 1), "train", (operation,)):
+        groups.setdefault((len(str(problem.left)), len(str(problem.right))), []).append(problem)
+    return list(groups.values())
 
 
-def _drawn(choices: Sequence[T], generator: torch.Generator) -> T:
-    return choices[int(torch.randint(len(choices), (1,), generator=generator))]
+def _drawn(groups: Sequence[Sequence[Problem]], count: int, generator: torch.Generator) -> list[Problem]:
+    """Problems of groups that are drawn by the square root of their size."""
+    weights = torch.tensor([len(group) ** 0.5 for group in groups])
+    chosen = torch.multinomial(weights, count, replacement=True, generator=generator).tolist()
+    return [groups[k][int(torch.randint(len(groups[k]), (1,), generator=generator))] for k in chosen]
 
 
 @torch.no_grad()
