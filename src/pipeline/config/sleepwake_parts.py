@@ -58,9 +58,9 @@ class PicturesConfig(Section):
         ByteModelConfig(width=64, layers=3, heads=2, hidden=256, context=264), description="sizes of the network"
     )
     most_steps: int = Field(3, ge=1, le=4, description="actions of a walk: from one to this many")
-    walks: int = Field(8000, ge=10, description="training walks of each length")
-    steps: int = Field(1000, ge=1, description="optimiser steps of the model with pictures")
-    batch: int = Field(16, ge=1, description="walks a step that are pictured; twice as many are answered directly")
+    walks: int = Field(4000, ge=10, description="training walks of each length")
+    steps: int = Field(1500, ge=1, description="optimiser steps of the model with pictures")
+    batch: int = Field(16, ge=1, description="walks a step that are pictured, and that are answered directly")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
     curriculum: float = Field(0.4, ge=0, lt=1, description="share of steps in which longer walks come in one by one")
     changed: float = Field(

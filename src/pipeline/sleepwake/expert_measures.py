@@ -5,6 +5,7 @@ figures = measure_experts(config, seed=1, device="cpu", progress=progress)
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import torch
@@ -28,6 +29,7 @@ from pipeline.sleepwake.experts import (
 from pipeline.sleepwake.initial import scale_by_inputs
 from pipeline.sleepwake.svf import SvdCache, decompose, identity_error
 
+ARMS = ("base", "supervised", "reinforce", "lora", "longer")
 _LONGEST = 6
 
 
@@ -52,37 +54,49 @@ def measure_experts(config: ExpertsConfig, seed: int, device: str, progress: Pro
     adapted = AdaptedModel(base, cache, config.svf)
     figures = identity(base, adapted, tests[0])
     figures |= {"parameters": float(learned_parameters(adapted)), "svd_seconds": cache.seconds}
-    experts: dict[str, list[Tensor]] = {"supervised": [], "reinforce": []}
+    experts = list[Tensor]()
     progress.phase("experts", len(OPERATIONS) * (3 * config.steps + config.reinforce_steps))
     for operation, family, test in zip(OPERATIONS, families, tests, strict=True):
-        name, step = NAMES[operation], progress.advance
-        arms: dict[str, nn.Module] = {"base": base}
-        figures |= _measured(arms, name, test)
-        adapted.use(None)
-        train_supervised(adapted, family, config.steps, config.batch, config.lr, seed, step)
-        experts["supervised"].append(adapted.scales)
-        figures |= _measured({"supervised": adapted}, name, test)
-        adapted.use(None)
-        figures[f"{name}.reward"] = train_by_reward(adapted, base, family, config, seed, step)
-        experts["reinforce"].append(adapted.scales)
-        figures |= _measured({"reinforce": adapted}, name, test)
-        adapter = low_rank(base, seed)
-        figures["lora_parameters"] = float(learned_parameters(adapter))
-        train_supervised(adapter, family, config.steps, config.batch, config.lora_lr, seed, step)
-        longer = ByteModel(config.model, seed).to(device)
-        longer.load_state_dict(base.state_dict())
-        train_supervised(longer, family, config.steps, config.batch, config.base_lr, seed, step)
-        figures |= _measured({"lora": adapter, "longer": longer}, name, test)
+        found, scales = one_family(base, adapted, family, test, config, seed, progress)
+        figures |= {f"{NAMES[operation]}.{name}": value for name, value in found.items()}
+        experts.append(scales)
+    figures["lora_parameters"] = float(learned_parameters(low_rank(base, seed)))
     again = AdaptedModel(base, cache, config.svf)  # the same checkpoint: answered from the cache
     figures |= {"svd_hits": float(cache.hits), "svd_misses": float(cache.misses)}
-    figures["scale_change"] = float(torch.stack(experts["supervised"]).sub(1).abs().mean())
-    figures |= _through_dispatch(base, again, experts["supervised"], families, tests, config, seed)
-    arms_told = ("base", "supervised", "reinforce", "lora", "longer", "dispatched")
-    for arm in arms_told:
+    figures["scale_change"] = float(torch.stack(experts).sub(1).abs().mean())
+    figures |= _through_dispatch(base, again, experts, families, tests, config, seed)
+    for arm in (*ARMS, "dispatched"):
         figures[f"all.{arm}"] = sum(figures[f"{name}.{arm}"] for name in NAMES.values()) / len(NAMES)
     figures["gain"] = figures["all.dispatched"] - figures["all.base"]
     figures["oracle_gap"] = figures["all.supervised"] - figures["all.dispatched"]
     return figures
+
+
+def one_family(
+    base: ByteModel,
+    adapted: AdaptedModel,
+    family: Sequence[Problem],
+    test: Sequence[Problem],
+    config: ExpertsConfig,
+    seed: int,
+    progress: Progress,
+) -> tuple[dict[str, float], Tensor]:
+    """Figures of every arm on the test problems of one operation, and the scales of its supervised expert."""
+    step, steps, batch = progress.advance, config.steps, config.batch
+    figures = _measured("base", base, test)
+    adapted.use(None)
+    train_supervised(adapted, family, steps, batch, config.lr, seed, step)
+    scales = adapted.scales
+    figures |= _measured("supervised", adapted, test)
+    adapted.use(None)
+    figures["reward"] = train_by_reward(adapted, base, family, config, seed, step)
+    figures |= _measured("reinforce", adapted, test)
+    adapter = low_rank(base, seed)
+    train_supervised(adapter, family, steps, batch, config.lora_lr, seed, step)
+    figures |= _measured("lora", adapter, test)
+    longer = copy.deepcopy(base).requires_grad_(True)
+    train_supervised(longer, family, steps, batch, config.base_lr, seed, step)
+    return figures | _measured("longer", longer, test), scales
 
 
 def trained_base(
@@ -129,13 +143,10 @@ def _through_dispatch(
 
 
 @torch.no_grad()
-def _measured(arms: dict[str, nn.Module], name: str, test: Sequence[Problem]) -> dict[str, float]:
-    figures = dict[str, float]()
-    for arm, model in arms.items():
-        tokens, counted = (part.to(next(model.parameters()).device) for part in examples(test, working=False))
-        figures[f"{name}.{arm}"] = accuracy(model, test)
-        figures[f"{name}.nats_{arm}"] = float(response_loss(model, tokens, counted))  # type: ignore[arg-type]
-    return figures
+def _measured(arm: str, model: nn.Module, test: Sequence[Problem]) -> dict[str, float]:
+    tokens, counted = (part.to(next(model.parameters()).device) for part in examples(test, working=False))
+    nats = response_loss(model, tokens, counted)  # type: ignore[arg-type]
+    return {arm: accuracy(model, test), f"nats_{arm}": float(nats)}
 
 
 def _asked(config: ExpertsConfig, part: Part, operations: Sequence[str]) -> list[Problem]:

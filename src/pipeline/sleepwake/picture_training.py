@@ -19,7 +19,7 @@ from pipeline.sleepwake.flops import TRAINING, transformer_flops
 from pipeline.sleepwake.maze import OUTCOMES
 from pipeline.sleepwake.picture_model import CELLS, PictureModel, direct, draw, letters, picture_places, pictured
 
-_DIRECT = 2  # direct questions beside one that is pictured; their sequences are far shorter
+_DIRECT = 1  # direct questions beside one that is pictured
 _WARMUP = 50
 _WEIGHT_DECAY = 0.01
 
