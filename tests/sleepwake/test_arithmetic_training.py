@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -79,9 +80,12 @@ def test_decoding_ends_and_keeps_the_order_of_questions() -> None:
 
 def test_training_covers_every_number_of_digits_and_no_held_out_expression() -> None:
     groups = by_digits(TINY, "-")
-    shapes = [{(len(str(one.left)), len(str(one.right))) for one in group} for group in groups]
+    shapes = [
+        {(len(str(one.left)), len(str(one.right)), np.sign(one.left - one.right)) for one in group} for group in groups
+    ]
     assert all(len(shape) == 1 for shape in shapes)
-    assert set.union(*shapes) == {(1, 1), (1, 2), (2, 1), (2, 2)}
+    pairs = {(first, second, order) for first in (1, 2) for second in (1, 2) for order in (-1, 0, 1)}
+    assert set.union(*shapes) == pairs - {(1, 2, 0), (1, 2, 1), (2, 1, 0), (2, 1, -1)}
     learned = {one.canonical for group in groups for one in group}
     assert learned and all(part_of(expression) == "train" for expression in learned)
     assert max(one.left for group in by_digits(TINY, "*") for one in group) == 20

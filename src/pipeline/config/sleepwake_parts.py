@@ -85,7 +85,7 @@ class ArithmeticConfig(Section):
     )
     table: int = Field(20, ge=2, description="likewise of *, and of divisors and quotients")
     asked: Literal["basic", "medium", "advanced"] = Field("basic", description="the level of held-out questions")
-    steps: int = Field(1600, ge=1, description="optimiser steps with the steps of a calculation written out")
+    steps: int = Field(1300, ge=1, description="optimiser steps with the steps of a calculation written out")
     batch: int = Field(64, ge=1, description="problems a step, all of one operation")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
     weight_decay: float = Field(0.1, ge=0, description="of matrices")

@@ -81,8 +81,8 @@ def train_arithmetic(
 ) -> tuple[ByteModel, int]:
     """A model trained on the training part, and the operations that took, see `flops`.
 
-    Expressions are drawn by how many digits their operands have, each such group by the square root of its size: else
-    one in a hundred would have two operands of one digit.
+    Expressions are drawn by how many digits their operands have and which is the larger, each such group by the square
+    root of its size: else one in a hundred would have two operands of one digit, or two equal ones.
 
     Args:
         config: Sizes, range and optimiser.
@@ -121,11 +121,12 @@ def train_arithmetic(
 
 
 def by_digits(config: ArithmeticConfig, operation: Operation) -> list[list[Problem]]:
-    """The training problems of an operation, grouped by how many digits the two operands have."""
+    """The training problems of an operation, grouped by how many digits the operands have and which is the larger."""
     largest = config.table if operation in "*/" else config.largest
-    groups: dict[tuple[int, int], list[Problem]] = {}
+    groups: dict[tuple[int, int, int], list[Problem]] = {}
     for problem in problems_within(range(1, largest + 1), "train", (operation,)):
-        groups.setdefault((len(str(problem.left)), len(str(problem.right))), []).append(problem)
+        order = (problem.left > problem.right) - (problem.left < problem.right)
+        groups.setdefault((len(str(problem.left)), len(str(problem.right)), order), []).append(problem)
     return list(groups.values())
 
 
