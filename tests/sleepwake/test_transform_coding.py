@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.sleepwake.transform_coding import fit_levels, fit_transform_coder, nearest
+from pipeline.sleepwake.transform_coding import fit_even_coder, fit_levels, fit_transform_coder, nearest
 
 
 def pictures(count: int = 300) -> torch.Tensor:
@@ -35,3 +35,11 @@ def test_levels_are_the_best_two() -> None:
 
 def test_levels_that_nothing_uses_stay_finite() -> None:
     assert torch.isfinite(fit_levels(torch.tensor([1.0, 1.0, 1.0, 2.0]), 3)).all()
+
+
+def test_even_bits_are_even_and_no_better_than_the_best_share() -> None:
+    images = pictures()
+    even, best = fit_even_coder(images, 24), fit_transform_coder(images, 24)
+    assert len({len(levels) for levels in even.levels}) == 1 and 18 < even.bits <= 24
+    errors = [float((coder.pictures(images) - images).square().mean()) for coder in (best, even)]
+    assert errors[0] <= 1.02 * errors[1]

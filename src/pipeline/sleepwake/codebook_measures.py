@@ -15,7 +15,7 @@ from pipeline.config.sleepwake_parts import CodebookConfig
 from pipeline.images import load_images
 from pipeline.progress import Progress
 from pipeline.sleepwake.codebook import GRID, SIDE, Codebook, train_codebook
-from pipeline.sleepwake.transform_coding import fit_transform_coder
+from pipeline.sleepwake.transform_coding import fit_even_coder, fit_transform_coder
 
 
 def measure_codebook(config: CodebookConfig, seed: int, device: str, progress: Progress) -> dict[str, float]:
@@ -23,20 +23,25 @@ def measure_codebook(config: CodebookConfig, seed: int, device: str, progress: P
 
     Returns:
         ``usage`` (share of the K codes that occur) and ``perplexity`` (of their shares) on the test split; ``error``,
-        ``pca_error`` (squared a pixel of 0..1) and ``gain`` (1 − error / pca_error) there, with ``validation_`` before
-        them on the validation part; ``bits`` an image; ``seconds`` of training.
+        ``pca_error`` (squared a pixel of 0..1) and ``gain`` (1 − error / pca_error) there, ``even_pca_error`` of
+        components with the same bits each instead of the best share; with ``validation_`` before them on the
+        validation part; ``bits`` an image; ``seconds`` of training.
     """
     images, test = (_images(config, part) for part in ("train", "test"))
     training, validation = images[: -config.validation], images[-config.validation :]
     book, seconds = trained_codebook(training, config, seed, device, progress)
     progress.phase("principal components")
-    coder = fit_transform_coder(training, bits_of(config))
+    coder, even = (fit(training, bits_of(config)) for fit in (fit_transform_coder, fit_even_coder))
     figures = {"bits": float(coder.bits), "seconds": seconds}
     for name, held_out in (("validation_", validation), ("", test)):
         codes = book.codes(held_out.to(device))
-        errors = [_error(shown, held_out) for shown in (book.pictures(codes).cpu(), coder.pictures(held_out))]
+        error, best, evenly = (
+            _error(shown, held_out)
+            for shown in (book.pictures(codes).cpu(), coder.pictures(held_out), even.pictures(held_out))
+        )
         figures |= {f"{name}{key}": value for key, value in usage(codes, config.codes).items()}
-        figures |= {f"{name}error": errors[0], f"{name}pca_error": errors[1], f"{name}gain": 1 - errors[0] / errors[1]}
+        figures |= {f"{name}error": error, f"{name}pca_error": best, f"{name}even_pca_error": evenly}
+        figures[f"{name}gain"] = 1 - error / best
     return figures
 
 
