@@ -36,6 +36,7 @@ def test_the_codebook_is_measured_on_images_that_it_never_saw(monkeypatch: pytes
     assert found["bits"] == 49 * 3
     assert 0 < found["usage"] <= 1 <= found["perplexity"] <= 8
     assert found["gain"] == pytest.approx(1 - found["error"] / found["pca_error"])
+    assert found["even_gain"] == pytest.approx(1 - found["error"] / found["even_pca_error"])
     assert {"validation_error", "validation_pca_error", "validation_usage", "seconds"} <= set(found)
 
 

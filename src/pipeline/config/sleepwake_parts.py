@@ -22,7 +22,7 @@ class CodebookConfig(Section):
     dimension: int = Field(16, ge=2, description="of a code's vector")
     width: int = Field(64, ge=8, description="channels of encoder and decoder")
     blocks: int = Field(2, ge=0, description="residual blocks of the encoder, and of the decoder")
-    steps: int = Field(2500, ge=1, description="optimiser steps")
+    steps: int = Field(4000, ge=1, description="optimiser steps")
     warmup: int = Field(
         300, ge=0, description="of these the first without codes, so that codes begin in a useful space"
     )

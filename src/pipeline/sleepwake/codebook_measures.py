@@ -23,9 +23,9 @@ def measure_codebook(config: CodebookConfig, seed: int, device: str, progress: P
 
     Returns:
         ``usage`` (share of the K codes that occur) and ``perplexity`` (of their shares) on the test split; ``error``,
-        ``pca_error`` (squared a pixel of 0..1) and ``gain`` (1 − error / pca_error) there, ``even_pca_error`` of
-        components with the same bits each instead of the best share; with ``validation_`` before them on the
-        validation part; ``bits`` an image; ``seconds`` of training.
+        squared a pixel of 0..1; ``pca_error`` and ``even_pca_error`` of principal components with as many bits, shared
+        out in the best way and evenly; ``gain`` and ``even_gain``, 1 − error / either; with ``validation_`` before them
+        on the validation part; ``bits`` an image; ``seconds`` of training.
     """
     images, test = (_images(config, part) for part in ("train", "test"))
     training, validation = images[: -config.validation], images[-config.validation :]
@@ -41,7 +41,7 @@ def measure_codebook(config: CodebookConfig, seed: int, device: str, progress: P
         )
         figures |= {f"{name}{key}": value for key, value in usage(codes, config.codes).items()}
         figures |= {f"{name}error": error, f"{name}pca_error": best, f"{name}even_pca_error": evenly}
-        figures[f"{name}gain"] = 1 - error / best
+        figures |= {f"{name}gain": 1 - error / best, f"{name}even_gain": 1 - error / evenly}
     return figures
 
 
