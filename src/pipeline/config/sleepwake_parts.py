@@ -22,13 +22,15 @@ class CodebookConfig(Section):
     dimension: int = Field(16, ge=2, description="of a code's vector")
     width: int = Field(64, ge=8, description="channels of encoder and decoder")
     blocks: int = Field(2, ge=0, description="residual blocks of the encoder, and of the decoder")
-    steps: int = Field(4000, ge=1, description="optimiser steps")
+    steps: int = Field(3000, ge=1, description="optimiser steps")
     warmup: int = Field(
         300, ge=0, description="of these the first without codes, so that codes begin in a useful space"
     )
     batch: int = Field(64, ge=1, description="images a step")
     lr: float = Field(2e-3, gt=0, description="highest learning rate, behind it half a cosine to zero")
-    commitment: float = Field(0.25, ge=0, description="weight of the distance of an encoding from its code")
+    commitment: float = Field(
+        25.0, ge=0, description="weight of the distance of an encoding from its code, times the error of reconstruction"
+    )
     decay: float = Field(0.99, gt=0, lt=1, description="of the moving average that moves a code to its encodings")
     dead_below: int = Field(2, ge=0, description="a code whose average uses a batch fall below this is drawn anew")
     validation: int = Field(5000, ge=100, description="images kept from training, by which settings are chosen")
@@ -85,7 +87,7 @@ class ArithmeticConfig(Section):
     )
     table: int = Field(20, ge=2, description="likewise of *, and of divisors and quotients")
     asked: Literal["basic", "medium", "advanced"] = Field("basic", description="the level of held-out questions")
-    steps: int = Field(1300, ge=1, description="optimiser steps with the steps of a calculation written out")
+    steps: int = Field(1200, ge=1, description="optimiser steps with the steps of a calculation written out")
     batch: int = Field(64, ge=1, description="problems a step, all of one operation")
     lr: float = Field(3e-3, gt=0, description="highest learning rate, behind it half a cosine")
     weight_decay: float = Field(0.1, ge=0, description="of matrices")
@@ -124,7 +126,9 @@ class ExpertsConfig(Section):
         ByteModelConfig(width=64, layers=3, heads=2, hidden=256, context=32), description="sizes of the base"
     )
     svf: SvfConfig = Field(SvfConfig(), description="whether the sum of singular values is kept")
-    level: Literal["basic", "medium", "advanced"] = Field("basic", description="size of the numbers")
+    level: Literal["basic", "medium", "advanced"] = Field(
+        "medium", description="size of the numbers; basic has 40 tests"
+    )
     base_steps: int = Field(600, ge=1, description="optimiser steps of the base on all operations, before it is frozen")
     steps: int = Field(300, ge=1, description="optimiser steps of an expert, and of the low-rank adapter beside it")
     batch: int = Field(64, ge=1, description="problems a step")
