@@ -156,10 +156,12 @@ def _wrong(model: Any, name: str, facts: Any, cycle: int) -> list[dict[str, Any]
     return [row | {"right": True} for row in asked_rows(model, name, facts, cycle)]
 
 
-def test_a_registered_component_is_measured_and_reported(night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PARTS, "codebook", lambda given: {"usage": 0.5, "steps": given.config.sleep.steps})
-    told = read_json(night("evaluation.controls=none", "episodes.cycles=1").path / "report.json")
-    assert told["codebook"] == {"usage": 0.5} and told["parts"] == {"codebook": {"usage": 0.5, "steps": 4}}
+def test_a_component_that_is_asked_for_is_measured_and_reported(night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PARTS, "codebook", lambda given: {"usage": 0.5, "codes": given.config.codebook.codes})
+    settings = ("evaluation.controls=none", "episodes.cycles=1")
+    assert read_json(night(*settings).path / "report.json")["parts"] == {}
+    told = read_json(night(*settings, 'parts.measured=["codebook"]').path / "report.json")
+    assert told["codebook"] == {"usage": 0.5} and told["parts"] == {"codebook": {"usage": 0.5, "codes": 256}}
 
 
 def test_a_delayed_start_waits_with_everything_for_the_first_sleep(night: Any) -> None:

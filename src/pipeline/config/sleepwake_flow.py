@@ -12,6 +12,7 @@ from pipeline.config.section import FilePath, Name, Section
 from pipeline.config.sleepwake import PatchConfig, PretrainConfig, SleepWakeModelConfig, SvfConfig
 from pipeline.config.sleepwake_keys import translated
 from pipeline.config.sleepwake_night import EpisodesConfig, SleepConfig, SurprisesConfig, SurpriseStoreConfig
+from pipeline.config.sleepwake_parts import PartsConfig
 
 
 class TextConfig(Section):
@@ -60,6 +61,7 @@ class SleepWakeConfig(FlowConfig):
     surprise: SurprisesConfig = Field(SurprisesConfig(), description="which surprises become memories")
     store: SurpriseStoreConfig = Field(SurpriseStoreConfig(), description="the episodic store")
     sleep: SleepConfig = Field(SleepConfig(), description="how the weights learn from it")
+    parts: PartsConfig = Field(PartsConfig(), description="components that are measured beside the model")
     evaluation: SleepWakeEvaluationConfig = Field(SleepWakeEvaluationConfig(), description="controls")
     guards: SleepWakeGuardsConfig = Field(SleepWakeGuardsConfig(), description="what a run must reach")
 

@@ -144,3 +144,23 @@ class ExpertsConfig(Section):
     )
     dispatch_steps: int = Field(200, ge=1, description="optimiser steps of the dispatcher")
     tested: int = Field(400, ge=1, description="held-out problems of an operation at most")
+
+
+PartName = Literal["codebook", "pictures", "patches", "experts", "arithmetic"]
+
+
+class PartsConfig(Section):
+    """Which components are trained and measured beside the model, each against its own off-switch."""
+
+    measured: tuple[PartName, ...] = Field(
+        (),
+        strict=False,
+        description="codebook: pictures as codes, against principal components; pictures: walks answered with and "
+        "without them; patches: latent patches against bytes; experts: singular values, REINFORCE, LoRA; arithmetic: "
+        "with its steps written out and without; three to ten minutes each on a CPU",
+    )
+    codebook: CodebookConfig = Field(CodebookConfig(), description="of the part codebook")
+    pictures: PicturesConfig = Field(PicturesConfig(), description="of the part pictures")
+    patches: LatentConfig = Field(LatentConfig(), description="of the part patches")
+    experts: ExpertsConfig = Field(ExpertsConfig(), description="of the part experts")
+    arithmetic: ArithmeticConfig = Field(ArithmeticConfig(), description="of the part arithmetic")

@@ -1,20 +1,20 @@
-"""Components that a run also trains and measures, each in a module of its own: pictures, patches, adapters.
+"""Components that a run also trains and measures, each against its own off-switch: pictures, patches, adapters.
 
-    @register_part("codebook")
-    def codebook(examined: PartInput) -> dict[str, Any]: ...
+    @_part("codebook")
+    def codebook(given: PartInput) -> dict[str, float]: ...
 
-Stage ``evaluate`` calls every one after the model's own figures, and keeps what it returns: ``codebook`` with ``usage``
-becomes ``codebook.usage`` of the report, everything else ``parts.<name>``. A part that is finished is not run again.
+Stage ``evaluate`` calls those that ``parts.measured`` names after the model's own figures, and keeps what they return:
+``codebook`` with ``usage`` becomes ``codebook.usage`` of the report too, everything ``parts.<name>``. A part that is
+finished is not run again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from pipeline.config.sleepwake_flow import SleepWakeConfig
-from pipeline.sleepwake.model import SleepWakeModel
+from pipeline.config.sleepwake_parts import PartName, PartsConfig
+from pipeline.progress import Progress
 from pipeline.sleepwake.text import Corpus
 
 
@@ -23,34 +23,63 @@ class PartInput:
     """What a part may look at.
 
     Attributes:
-        config: The run's.
-        base: The model before any sleep, which it must not change.
-        slept: The model behind the first sleep, likewise.
+        config: Section ``parts``.
         corpus: Base text in its parts.
+        seed: Of the run.
         device: ``cpu`` or ``cuda``.
-        advance: Reports a step of work.
+        progress: Reports parts of the work.
     """
 
-    config: SleepWakeConfig
-    base: SleepWakeModel
-    slept: SleepWakeModel
+    config: PartsConfig
     corpus: Corpus
+    seed: int
     device: str
-    advance: Callable[[], None]
+    progress: Progress
 
 
-Part = Callable[[PartInput], dict[str, Any]]
-PARTS: dict[str, Part] = {}
-"""Every part by its name, in the order in which they were registered."""
+Part = Callable[[PartInput], dict[str, float]]
+PARTS: dict[PartName, Part] = {}
+"""Every part by its name."""
 
 
-def register_part(name: str) -> Callable[[Part], Part]:
-    """Decorator: stage ``evaluate`` calls the function, which returns figures that JSON can hold."""
-
+def _part(name: PartName) -> Callable[[Part], Part]:
     def register(part: Part) -> Part:
-        if name in PARTS:
-            raise ValueError(f"part {name!r} is already registered")
         PARTS[name] = part
         return part
 
     return register
+
+
+@_part("codebook")
+def _codebook(given: PartInput) -> dict[str, float]:
+    from pipeline.sleepwake.codebook_measures import measure_codebook
+
+    return measure_codebook(given.config.codebook, given.seed, given.device, given.progress)
+
+
+@_part("pictures")
+def _pictures(given: PartInput) -> dict[str, float]:
+    from pipeline.sleepwake.picture_measures import measure_pictures
+
+    return measure_pictures(given.config.pictures, given.seed, given.device, given.progress)
+
+
+@_part("patches")
+def _patches(given: PartInput) -> dict[str, float]:
+    from pipeline.sleepwake.latent_measures import measure_latent
+
+    return measure_latent(given.config.patches, given.corpus, given.seed, given.device, given.progress)
+
+
+@_part("experts")
+def _experts(given: PartInput) -> dict[str, float]:
+    from pipeline.sleepwake.expert_measures import measure_experts
+
+    return measure_experts(given.config.experts, given.seed, given.device, given.progress)
+
+
+@_part("arithmetic")
+def _arithmetic(given: PartInput) -> dict[str, float]:
+    from pipeline.sleepwake.arithmetic_measures import measure_arithmetic
+
+    return measure_arithmetic(given.config.arithmetic, given.seed, given.device, given.progress)

@@ -134,7 +134,7 @@ class SleepWakeReport(RunReport):
     unseen: Unseen
     arithmetic: dict[str, dict[str, dict[str, Share]]]  # by model, level and operation; held-out expressions
     controls: dict[str, dict[str, Any]]
-    parts: dict[str, dict[str, Any]]  # of every registered component, see `pipeline.sleepwake.parts`
+    parts: dict[str, dict[str, float]]  # of every component that was asked for, see `pipeline.sleepwake.parts`
     cycles: tuple[dict[str, Any], ...]  # how each later sleep went
 
 

@@ -109,6 +109,11 @@ def other_table(report: SleepWakeReport) -> Table:
         ("drift.last", f"{points(report.drift.last)} %"),
         ("unseen.confidence", number(report.unseen.confidence)),
         ("unseen.confidence_told", number(report.unseen.confidence_told)),
+        *(
+            (f"parts.{name}.{key}", number(value))
+            for name, figures in report.parts.items()
+            for key, value in figures.items()
+        ),
         ("peak_memory_bytes", memory(report.peak_memory_bytes)),
         *([("device", report.device)] if report.device else []),
     ]

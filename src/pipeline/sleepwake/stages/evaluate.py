@@ -109,7 +109,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
         progress.phase("gaps")
         measured["gap"] = _gaps(case, base, rows)
         measured["controls"] = _controls(stage, case, progress)
-        measured["parts"] = _parts(stage, case, base, slept, progress)
+        measured["parts"] = _parts(stage, case, progress)
         measured["guard_figures"] = guards
         stage.write_table("answers", pa.Table.from_pylist(rows), ANSWERS_SCHEMA)
         stage.write_json("metrics.json", measured)
@@ -252,16 +252,15 @@ def _controls(stage: Stage, case: _Case, progress: Progress) -> dict[str, Any]:
     return found
 
 
-def _parts(
-    stage: Stage, case: _Case, base: SleepWakeModel, slept: SleepWakeModel, progress: Progress
-) -> dict[str, Any]:
-    """Figures of every registered component."""
-    given, found = PartInput(case.config, base, slept, case.corpus, case.device, progress.advance), dict[str, Any]()
-    for name, part in PARTS.items():
+def _parts(stage: Stage, case: _Case, progress: Progress) -> dict[str, Any]:
+    """Figures of every component that is asked for."""
+    config, found = case.config, dict[str, Any]()
+    given = PartInput(config.parts, case.corpus, config.seed, case.device, progress)
+    for name in config.parts.measured:
         progress.phase(name)
         path = stage.folder / f"part_{name}.json"
         if not path.is_file():
-            write_json(path, part(given))
+            write_json(path, PARTS[name](given))
         found[name] = read_json(path)
         stage.add(path)
     return found
