@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipeline.artifacts import RunFolder
     from pipeline.config import FlowConfig
     from pipeline.report.base import RunReport
+    from pipeline.report.figures import Table
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,17 @@ def _columns_next(console: Console, run: RunFolder, report: RunReport) -> None:
     """Nothing to ask: the tests were the examination."""
 
 
+def _print_tables(console: Console, report: RunReport, first: Table, *others: Table) -> None:
+    """The verdict over the first table, and the others that have rows."""
+    from pipeline.report.terminal import rich_table
+
+    promoted = "promoted to champion" if report.promoted else "not promoted"
+    console.print(rich_table(first, f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"))
+    for table in others:
+        if table.rows:
+            console.print(rich_table(table))
+
+
 def _plasticity_about(config: FlowConfig) -> str:
     from pipeline.config import PlasticityConfig
 
@@ -116,15 +128,9 @@ def _plasticity_about(config: FlowConfig) -> str:
 def _plasticity_tables(console: Console, report: RunReport) -> None:
     from pipeline.plasticity.report.schema import PlasticityReport
     from pipeline.plasticity.report.tables import ablations_table, accuracy_table, baselines_table
-    from pipeline.report.terminal import rich_table
 
     assert isinstance(report, PlasticityReport)
-    promoted = "promoted to champion" if report.promoted else "not promoted"
-    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
-    console.print(rich_table(accuracy_table(report), told))
-    for table in (baselines_table(report), ablations_table(report)):
-        if table.rows:
-            console.print(rich_table(table))
+    _print_tables(console, report, accuracy_table(report), baselines_table(report), ablations_table(report))
 
 
 def _needle_about(config: FlowConfig) -> str:
@@ -138,15 +144,9 @@ def _needle_about(config: FlowConfig) -> str:
 def _needle_tables(console: Console, report: RunReport) -> None:
     from pipeline.needle.report.schema import NeedleReport
     from pipeline.needle.report.tables import accuracy_table, controls_table, sweep_table
-    from pipeline.report.terminal import rich_table
 
     assert isinstance(report, NeedleReport)
-    promoted = "promoted to champion" if report.promoted else "not promoted"
-    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
-    console.print(rich_table(accuracy_table(report), told))
-    for table in (controls_table(report), sweep_table(report)):
-        if table.rows:
-            console.print(rich_table(table))
+    _print_tables(console, report, accuracy_table(report), controls_table(report), sweep_table(report))
 
 
 def _sleepwake_about(config: FlowConfig) -> str:
@@ -158,17 +158,11 @@ def _sleepwake_about(config: FlowConfig) -> str:
 
 
 def _sleepwake_tables(console: Console, report: RunReport) -> None:
-    from pipeline.report.terminal import rich_table
     from pipeline.sleepwake.report.schema import SleepWakeReport
     from pipeline.sleepwake.report.tables import controls_table, gap_table, recall_table
 
     assert isinstance(report, SleepWakeReport)
-    promoted = "promoted to champion" if report.promoted else "not promoted"
-    told = f"{report.flow}/{report.deployment} {report.run_id}: {promoted}"
-    console.print(rich_table(recall_table(report), told))
-    for table in (gap_table(report), controls_table(report)):
-        if table.rows:
-            console.print(rich_table(table))
+    _print_tables(console, report, recall_table(report), gap_table(report), controls_table(report))
 
 
 _VIEWS = {

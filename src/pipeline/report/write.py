@@ -5,7 +5,7 @@ write_report(run.path, report, answers, question_texts(suite), NightTables(steps
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +13,9 @@ import pyarrow as pa
 from pipeline.artifacts import write_bytes, write_json
 from pipeline.report.base import RunReport
 from pipeline.report.exchanges import Key, chosen, failures, side_by_side
-from pipeline.report.markdown import markdown
-from pipeline.report.page import PLOT_TITLES, page
+from pipeline.report.figures import Table, stages_table
+from pipeline.report.markdown import markdown, render_markdown
+from pipeline.report.page import PLOT_TITLES, page, render_page
 from pipeline.report.plots import NightTables, draw
 from pipeline.report.schema import Report
 
@@ -76,6 +77,42 @@ def rewrite_pages(
     for name, text in texts.items():
         write_bytes(folder / name, text.encode("utf-8", "replace"))
     return [folder / name for name in texts]
+
+
+def write_tables(
+    folder: Path,
+    report: RunReport,
+    cards: Sequence[tuple[str, str, str]],
+    shown: Mapping[str, Table],
+    folded: Sequence[Table],
+    plots: Mapping[str, bytes],
+    titles: Mapping[str, str],
+    config_text: str = "",
+) -> list[Path]:
+    """Write a report that is cards, tables and plots, each file atomically.
+
+    Args:
+        folder: The run folder.
+        report: The figures.
+        cards: (title, figure, explanation) of what a reader wants to know first.
+        shown: What a reader sees at once, by the id of the element; empty tables are left out.
+        folded: What a reader may unfold; the times of stages come behind it.
+        plots: PNG by name.
+        titles: Of the plots on the page, by name.
+        config_text: The configuration that was used, as YAML.
+
+    Returns:
+        The paths of all files, ``report.json`` first.
+
+    Raises:
+        ArtifactError: A file cannot be written.
+    """
+    tables = {name: table for name, table in shown.items() if table.rows}
+    details = [*folded, stages_table(report)]
+    text = render_markdown(report, cards, tables.values(), details, plots)
+    titled = {titles[name]: data for name, data in plots.items()}
+    html = render_page(report, cards, tables, details, titled, config_text=config_text)
+    return write_files(folder, report, text, html, plots)
 
 
 def write_files(folder: Path, report: RunReport, text: str, html: str, plots: Mapping[str, bytes]) -> list[Path]:

@@ -20,10 +20,8 @@ from pipeline.columns.report.tables import (
     other_table,
     sleep_table,
 )
-from pipeline.report.figures import Table, stages_table
-from pipeline.report.markdown import render_markdown
-from pipeline.report.page import render_page
-from pipeline.report.write import write_files
+from pipeline.report.figures import Table
+from pipeline.report.write import write_tables
 
 
 def write_columns_report(
@@ -43,12 +41,9 @@ def write_columns_report(
     Raises:
         ArtifactError: A file cannot be written, or a raster is not binary.
     """
-    plots = draw(report, rasters)
-    headline, tables, details = cards(report), shown_tables(report), folded_tables(report)
-    text = render_markdown(report, headline, tables.values(), details, plots)
-    titled = {PLOTS[name][0]: data for name, data in plots.items()}
-    html = render_page(report, headline, tables, details, titled, config_text=config_text)
-    return write_files(folder, report, text, html, plots)
+    plots, titles = draw(report, rasters), {name: told[0] for name, told in PLOTS.items()}
+    shown, folded = shown_tables(report), folded_tables(report)
+    return write_tables(folder, report, cards(report), shown, folded, plots, titles, config_text)
 
 
 def shown_tables(report: ColumnsReport) -> dict[str, Table]:
@@ -58,6 +53,5 @@ def shown_tables(report: ColumnsReport) -> dict[str, Table]:
 
 
 def folded_tables(report: ColumnsReport) -> Sequence[Table]:
-    """What a reader may unfold."""
-    tables = (changes_table, masks_table, occupancy_table, other_table, stages_table)
-    return [table(report) for table in tables]
+    """What a reader may unfold, but for the times of stages."""
+    return [table(report) for table in (changes_table, masks_table, occupancy_table, other_table)]

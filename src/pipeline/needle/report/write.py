@@ -16,10 +16,7 @@ from pipeline.needle.report.tables import (
     other_table,
     sweep_table,
 )
-from pipeline.report.figures import stages_table
-from pipeline.report.markdown import render_markdown
-from pipeline.report.page import render_page
-from pipeline.report.write import write_files
+from pipeline.report.write import write_tables
 
 
 def write_needle_report(folder: Path, report: NeedleReport, epochs: pa.Table, config_text: str = "") -> list[Path]:
@@ -38,14 +35,10 @@ def write_needle_report(folder: Path, report: NeedleReport, epochs: pa.Table, co
         ArtifactError: A file cannot be written.
     """
     plots = draw(report, epochs)
-    found = {
+    shown = {
         "accuracy": accuracy_table(report),
         "controls": controls_table(report),
         "sweep": sweep_table(report),
     }
-    tables = {name: table for name, table in found.items() if table.rows}
-    headline, details = cards(report), [capacity_table(report), other_table(report), stages_table(report)]
-    text = render_markdown(report, headline, tables.values(), details, plots)
-    titled = {PLOTS[name][0]: data for name, data in plots.items()}
-    html = render_page(report, headline, tables, details, titled, config_text=config_text)
-    return write_files(folder, report, text, html, plots)
+    folded, titles = [capacity_table(report), other_table(report)], {name: told[0] for name, told in PLOTS.items()}
+    return write_tables(folder, report, cards(report), shown, folded, plots, titles, config_text)

@@ -7,10 +7,7 @@ from pathlib import Path
 from pipeline.plasticity.report.plots import PLOTS, Learned, draw
 from pipeline.plasticity.report.schema import PlasticityReport
 from pipeline.plasticity.report.tables import ablations_table, accuracy_table, baselines_table, cards, other_table
-from pipeline.report.figures import stages_table
-from pipeline.report.markdown import render_markdown
-from pipeline.report.page import render_page
-from pipeline.report.write import write_files
+from pipeline.report.write import write_tables
 
 
 def write_plasticity_report(
@@ -31,14 +28,10 @@ def write_plasticity_report(
         ArtifactError: A file cannot be written.
     """
     plots = draw(report, learned)
-    found = {
+    shown = {
         "accuracy": accuracy_table(report),
         "baselines": baselines_table(report),
         "ablations": ablations_table(report),
     }
-    tables = {name: table for name, table in found.items() if table.rows}
-    headline, details = cards(report), [other_table(report), stages_table(report)]
-    text = render_markdown(report, headline, tables.values(), details, plots)
-    titled = {PLOTS[name][0]: data for name, data in plots.items()}
-    html = render_page(report, headline, tables, details, titled, config_text=config_text)
-    return write_files(folder, report, text, html, plots)
+    folded, titles = [other_table(report)], {name: told[0] for name, told in PLOTS.items()}
+    return write_tables(folder, report, cards(report), shown, folded, plots, titles, config_text)

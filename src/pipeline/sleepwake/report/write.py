@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.report.figures import stages_table
-from pipeline.report.markdown import render_markdown
-from pipeline.report.page import render_page
-from pipeline.report.write import write_files
+from pipeline.report.write import write_tables
 from pipeline.sleepwake.report.plots import PLOTS, Courses, draw
 from pipeline.sleepwake.report.schema import SleepWakeReport
 from pipeline.sleepwake.report.tables import (
@@ -38,15 +35,11 @@ def write_sleepwake_report(
         ArtifactError: A file cannot be written.
     """
     plots = draw(report, courses)
-    found = {
+    shown = {
         "recall": recall_table(report),
         "gap": gap_table(report),
         "controls": controls_table(report),
         "arithmetic": arithmetic_table(report),
     }
-    tables = {name: table for name, table in found.items() if table.rows}
-    headline, details = cards(report), [other_table(report), stages_table(report)]
-    text = render_markdown(report, headline, tables.values(), details, plots)
-    titled = {PLOTS[name][0]: data for name, data in plots.items()}
-    html = render_page(report, headline, tables, details, titled, config_text=config_text)
-    return write_files(folder, report, text, html, plots)
+    folded, titles = [other_table(report)], {name: told[0] for name, told in PLOTS.items()}
+    return write_tables(folder, report, cards(report), shown, folded, plots, titles, config_text)
