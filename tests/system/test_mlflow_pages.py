@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -63,9 +64,15 @@ def test_ten_nights_compared(nights: tuple[str, str, list[str]], watched: Open) 
     seen = watched()
     base = nights[0].partition("/#")[0]
     runs, experiments = json.dumps(nights[2]), json.dumps([nights[1]])
-    go(seen, f"{base}/#/compare-runs?runs={runs}&experiments={experiments}", f"Comparing {NIGHTS} Runs")
     plot = seen.page.locator(".js-plotly-plot").first
-    plot.locator(".parcoords-lines, canvas, svg").first.wait_for(timeout=WAIT)
+    for times in ("first", "second"):  # how long is told (pytest -s) and not asserted: machines differ
+        seen.page.goto("about:blank")
+        begun = time.perf_counter()
+        go(seen, f"{base}/#/compare-runs?runs={runs}&experiments={experiments}", f"Comparing {NIGHTS} Runs")
+        plot.locator(".parcoords-lines, canvas, svg").first.wait_for(timeout=WAIT)
+        print(
+            f"\nMLflow compares {NIGHTS} nights {time.perf_counter() - begun:.1f} s after it is asked the {times} time"
+        )
     not_empty(plot)
     assert seen.page.get_by_text("arms.post_off_heldout.em").first.is_visible()  # a headline, not the seed
     keep(seen.page, "mlflow-compare")

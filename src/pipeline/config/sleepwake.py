@@ -18,6 +18,9 @@ class ByteModelConfig(Section):
     heads: int = Field(4, ge=1, description="of attention; width / heads is even, for rotary positions")
     hidden: int = Field(512, ge=8, description="width of the feed-forward networks")
     context: int = Field(256, ge=8, description="bytes that one pass sees, the mark of the beginning included")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of embeddings, and of what blocks add, that pre-training leaves out"
+    )
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:

@@ -16,7 +16,7 @@ from pipeline.sleepwake.text import Corpus, read_corpus
 
 
 def device_of(config: SleepWakeConfig) -> str:
-    """``cpu`` or ``cuda``.
+    """``cpu`` or ``cuda``, where matrix products may round to TF32.
 
     Raises:
         ConfigError: A GPU is asked for and none is visible.
@@ -24,6 +24,7 @@ def device_of(config: SleepWakeConfig) -> str:
     visible = torch.cuda.is_available()
     if config.device == "cuda" and not visible:
         raise ConfigError("device=cuda: no GPU is visible; set device=cpu or device=auto")
+    torch.set_float32_matmul_precision("high")
     return "cuda" if visible and config.device != "cpu" else "cpu"
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, gelu, pad, scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, dropout, gelu, pad, scaled_dot_product_attention
 
 from pipeline.config.sleepwake import ByteModelConfig
 
@@ -39,7 +39,7 @@ class Block(nn.Module):
 
     def __init__(self, config: ByteModelConfig) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.dropout = config.heads, config.dropout
         self.attention_norm, self.network_norm = nn.RMSNorm(config.width), nn.RMSNorm(config.width)
         self.attention = nn.Linear(config.width, 3 * config.width, bias=False)
         self.joined = nn.Linear(config.width, config.width, bias=False)
@@ -48,12 +48,17 @@ class Block(nn.Module):
 
     def forward(self, stream: Tensor) -> Tensor:
         """The stream (B, L, W) behind this block."""
-        batch, length, width = stream.shape
-        parts = self.attention(self.attention_norm(stream)).view(batch, length, 3, self.heads, -1)
+        parts = self.attention(self.attention_norm(stream)).view(*stream.shape[:2], 3, self.heads, -1)
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, W/H) each
         mixed = scaled_dot_product_attention(rotate(queries), rotate(keys), values, is_causal=True)
-        stream = stream + self.joined(mixed.transpose(1, 2).reshape(batch, length, width))
-        return stream + self.down(gelu(self.up(self.network_norm(stream))))  # type: ignore[no-any-return]
+        return self.extend(stream, mixed)
+
+    def extend(self, stream: Tensor, mixed: Tensor) -> Tensor:
+        """The stream (B, L, W) with what attention gave (B, H, L, W/H) and the feed-forward network added to it."""
+        attended = self.joined(mixed.transpose(1, 2).flatten(2))
+        stream = stream + dropout(attended, self.dropout, self.training)
+        thought = self.down(gelu(self.up(self.network_norm(stream))))
+        return stream + dropout(thought, self.dropout, self.training)
 
 
 class ByteModel(nn.Module):
@@ -90,11 +95,15 @@ class ByteModel(nn.Module):
         """
         if tokens.shape[1] > self.config.context:
             raise ValueError(f"expected at most context={self.config.context} tokens, found {tokens.shape[1]}")
-        stream = self.embedding(tokens)
+        stream = self.embedded(tokens)
         for block in self.blocks:
             stream = block(stream)
         normed: Tensor = self.norm(stream)
         return normed
+
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """Embeddings (B, L, W) of token ids (B, L)."""
+        return dropout(self.embedding(tokens), self.config.dropout, self.training)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, L, V) of the token behind each of token ids (B, L)."""

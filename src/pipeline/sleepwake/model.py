@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, normalize, pad, scaled_dot_product_attention
+from torch.nn.functional import normalize, pad, scaled_dot_product_attention
 
 from pipeline.config.sleepwake import SleepWakeModelConfig
 from pipeline.sleepwake.byte_model import BEGIN, Block, ByteModel, rotate
@@ -38,12 +38,10 @@ class WindowBlock(Block):
 
     def forward(self, stream: Tensor) -> Tensor:
         """The stream (B, L, W) behind this block."""
-        batch, length, width = stream.shape
-        parts = self.attention(self.attention_norm(stream)).view(batch, length, 3, self.heads, -1)
+        parts = self.attention(self.attention_norm(stream)).view(*stream.shape[:2], 3, self.heads, -1)
         queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, W/H) each
         mixed = window_attention(rotate(queries), rotate(keys), values, self.persistent, self.window)
-        stream = stream + self.joined(mixed.transpose(1, 2).reshape(batch, length, width))
-        return stream + self.down(gelu(self.up(self.network_norm(stream))))  # type: ignore[no-any-return]
+        return self.extend(stream, mixed)
 
 
 def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: Tensor, window: int) -> Tensor:
@@ -184,7 +182,7 @@ class SleepWakeModel(ByteModel):
             state: What the memory holds of earlier sessions of the same sequences; None is nothing.
         """
         embedded = self.embedding(tokens)
-        stream, recalled = embedded, None
+        stream, recalled = self.embedded(tokens), None
         for number, block in enumerate(self.blocks):
             if memory and number == self.config.memory_block:
                 added, recalled = self.memory(stream, embedded, state)

@@ -141,7 +141,7 @@ class _Night:
         """All steps, or until every memory is verified or the sleep has to end."""
         since = list[float]()
         for step in range(self.config.steps):
-            self.model.train()
+            self.model.eval()  # dropout belongs to pre-training
             since.append(self._step(step))
             last = step == self.config.steps - 1
             if (step + 1) % self.config.probe_every == 0 or last:

@@ -104,55 +104,74 @@ def learn(
     batch, length, size = keys.shape
     if state is None:
         state = MemoryState(keys.new_zeros(batch, size, size), keys.new_zeros(batch, size, size))
-    reads, surprise = list[Tensor](), list[Tensor]()
-    for start in range(0, length, chunk):
-        part = slice(start, start + chunk)
-        told = Gates(gates.momentum[:, part], gates.step[:, part], gates.forget[:, part])
-        read, norms, state = _chunk(keys[:, part], values[:, part], queries[:, part], told, state, exact)
-        reads.append(read)
-        surprise.append(norms)
+    reads, surprise, whole = list[Tensor](), list[Tensor](), length // chunk * chunk
+    for part, each in ((slice(0, whole), chunk), (slice(whole, length), length - whole)):
+        if part.start == part.stop:
+            continue
+        told = Gates(*(_cut(gate, part, each) for gate in (gates.momentum, gates.step, gates.forget)))
+        key, value, query = (_cut(rows, part, each) for rows in (keys, values, queries))
+        read, norms, state = _chunks(key, value, query, told, state, exact)
+        reads.append(read.flatten(1, 2))
+        surprise.append(norms.flatten(1, 2))
     return Recalled(torch.cat(reads, 1), torch.cat(surprise, 1), state)
 
 
-def _chunk(
+def _cut(rows: Tensor, part: slice, size: int) -> Tensor:
+    """Positions of (B, L, …) in chunks of a size, (B, N, C, …)."""
+    return rows[:, part].reshape(len(rows), -1, size, *rows.shape[2:])
+
+
+def _chunks(
     keys: Tensor, values: Tensor, queries: Tensor, gates: Gates, state: MemoryState, exact: bool
 ) -> tuple[Tensor, Tensor, MemoryState]:
-    """Reads (B, C, D), norms of gradients (B, C) and the state behind C positions, without a loop over them.
+    """Reads (B, N, C, D), norms of gradients (B, N, C) and the state behind N chunks of C positions.
 
     The recurrences are linear in what was there and in the gradients, so that with a_t = Π(1 − α), n_t = Π η
     M_t = a_t M_0 + b_t S_0 − Σ_s c_ts θ_s ∇ℓ_s. Gradients have rank one, 2 (M k − v) kᵀ, and are kept as their errors.
+    Only a chunk's errors depend on the chunks before: they are found one chunk after another, all else at once.
     """
-    coasts, kept = _products(gates.momentum), _products(1 - gates.forget)  # (B, C, C), rows are later positions
+    size = keys.shape[-1]
+    coasts, kept = _products(gates.momentum), _products(1 - gates.forget)  # (B, N, C, C), rows are later positions
     weight = kept @ coasts  # c
-    fade = kept[:, :, 0] * (1 - gates.forget[:, :1])  # a
-    first = coasts[:, :, 0] * gates.momentum[:, :1]  # n
+    fade = kept[..., 0] * (1 - gates.forget[..., :1])  # a
+    first = coasts[..., 0] * gates.momentum[..., :1]  # n
     drift = (kept @ first[..., None])[..., 0]  # b
-    old, speed = state.weights.transpose(1, 2), state.momentum.transpose(1, 2)
     if exact:
-        before = pad(weight[:, :-1], (0, 0, 1, 0))  # c of the position before
-        fade_before = pad(fade[:, :-1], (1, 0), value=1.0)[..., None]
-        drift_before = pad(drift[:, :-1], (1, 0))[..., None]
-        known = fade_before * (keys @ old) + drift_before * (keys @ speed)
-        among = before * (keys @ keys.transpose(1, 2)) * (2 * gates.step)[:, None, :]
-        identity = torch.eye(keys.shape[1], dtype=keys.dtype, device=keys.device)
-        errors = torch.linalg.solve_triangular(identity + among, known - values, upper=False, unitriangular=True)
+        before = pad(weight[..., :-1, :], (0, 0, 1, 0))  # c of the position before
+        fade_before = pad(fade[..., :-1], (1, 0), value=1.0)[..., None]
+        drift_before = pad(drift[..., :-1], (1, 0))[..., None]
+        among = before * (keys @ keys.transpose(-1, -2)) * (2 * gates.step)[..., None, :]
+        system = torch.eye(keys.shape[2], dtype=keys.dtype, device=keys.device) + among
+        terms = torch.cat([fade_before * keys, drift_before * keys, values], -1)
+        terms = torch.linalg.solve_triangular(system, terms, upper=False, unitriangular=True)
     else:
-        errors = keys @ old - values
-    steps = 2 * gates.step[..., None] * errors  # θ ∇ℓ without its key
-    reads = fade[..., None] * (queries @ old) + drift[..., None] * (queries @ speed)
-    reads = reads - (weight * (queries @ keys.transpose(1, 2))) @ steps
-    weights = fade[:, -1, None, None] * state.weights + drift[:, -1, None, None] * state.momentum
-    weights = weights - (weight[:, -1, :, None] * steps).transpose(1, 2) @ keys
-    momentum = first[:, -1, None, None] * state.momentum - (coasts[:, -1, :, None] * steps).transpose(1, 2) @ keys
-    norms = 2 * errors.detach().norm(dim=-1) * keys.detach().norm(dim=-1)
-    return reads, norms, MemoryState(weights, momentum)
+        terms = torch.cat([keys, torch.zeros_like(keys), values], -1)
+    asking, expected = terms[..., : 2 * size], terms[..., 2 * size :]  # errors are asking (Mᵀ over Sᵀ) − expected
+    ends = torch.cat([weight[..., -1, :, None] * keys, coasts[..., -1, :, None] * keys], -1).transpose(-1, -2)
+    last = [part[:, :, -1, None, None] for part in (fade, drift, first)]
+    held, errors = torch.cat([state.weights, state.momentum], 2).transpose(1, 2), list[Tensor]()  # Mᵀ over Sᵀ
+    states = list[Tensor]()
+    for number in range(keys.shape[1]):
+        states.append(held)
+        errors.append(torch.baddbmm(expected[:, number], asking[:, number], held, beta=-1))
+        weights, momentum = held[:, :size], held[:, size:]
+        fading, drifting, coasting = (part[:, number] for part in last)
+        held = torch.cat([fading * weights + drifting * momentum, coasting * momentum], 1)
+        steps = 2 * gates.step[:, number, :, None] * errors[-1]  # θ ∇ℓ without its key
+        held = torch.baddbmm(held, ends[:, number], steps, alpha=-1)
+    found = torch.stack(errors, 1)
+    asked = torch.cat([fade[..., None] * queries, drift[..., None] * queries], -1)
+    reads = asked @ torch.stack(states, 1)
+    reads = reads - (weight * (queries @ keys.transpose(-1, -2))) @ (2 * gates.step[..., None] * found)
+    norms = 2 * found.detach().norm(dim=-1) * keys.detach().norm(dim=-1)
+    return reads, norms, MemoryState(held[:, :size].transpose(1, 2), held[:, size:].transpose(1, 2))
 
 
 def _products(shares: Tensor) -> Tensor:
-    """(B, C, C): at row t and column s the product of shares (B, C) of the positions after s up to t; 0 above."""
-    summed = shares.clamp_min(_LEAST_SHARE).log().cumsum(1)
-    between = summed[:, :, None] - summed[:, None, :]
-    later = torch.ones(between.shape[1:], dtype=torch.bool, device=shares.device).tril()
+    """(…, C, C): at row t and column s the product of shares (…, C) of the positions after s up to t; 0 above."""
+    summed = shares.clamp_min(_LEAST_SHARE).log().cumsum(-1)
+    between = summed[..., :, None] - summed[..., None, :]
+    later = torch.ones(between.shape[-2:], dtype=torch.bool, device=shares.device).tril()
     return between.masked_fill(~later, -torch.inf).exp()
 
 

@@ -20,7 +20,7 @@ import psutil
 from pipeline.bench.faults.commands import Ended, Running
 from pipeline.bench.faults.findings import Findings
 from pipeline.bench.faults.invariants import whole
-from pipeline.bench.faults.kill import ATTEMPTS, ended_well, is_done, unfinished, wait_for_stage
+from pipeline.bench.faults.kill import ATTEMPTS, STAGES, ended_well, is_done, unfinished, wait_for_stage
 from pipeline.bench.faults.nights import Nights, Reference, Step
 from pipeline.config.faults import Victim
 from pipeline.errors import ServiceError
@@ -54,8 +54,9 @@ def kill_workers(
             teach, _ = nights.steps()
             nights.engram.run(teach.arguments, root)
             step = nights.night(1, "placement=workers")
-            for _ in range(min(nights.config.kills_per_night, kills - findings.faults)):
-                problems += _kill(nights, reference, findings, root, step, victims[turn % len(victims)], random)
+            share = min(nights.config.kills_per_night, kills - findings.faults)
+            for stage in sorted(random.choices(STAGES, k=share), key=STAGES.index):
+                problems += _kill(nights, reference, findings, root, step, victims[turn % len(victims)], stage, random)
                 turn += 1
             problems += _finish(nights, findings, root, step)
             problems += findings.check(ended_well(nights, root, reference), root)
@@ -87,13 +88,20 @@ def up(nights: Nights, root: Path) -> None:
 
 
 def _kill(
-    nights: Nights, reference: Reference, findings: Findings, root: Path, step: Step, victim: Victim, random: Random
+    nights: Nights,
+    reference: Reference,
+    findings: Findings,
+    root: Path,
+    step: Step,
+    victim: Victim,
+    wanted: str,
+    random: Random,
 ) -> list[str]:
-    """One attempt with one kill, and what a person does about it; returns what did not hold."""
+    """One attempt with one kill, in stage ``wanted`` or else a later one; returns what did not hold."""
     left = unfinished(root)
     if not left:
         return []
-    stage = random.choice(left)
+    stage = wanted if wanted in left else left[0]
     running = nights.engram.start(step.arguments, root)
     if not wait_for_stage(running, root, stage):
         running.wait()
