@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.emma import EmmaConfig, NeedleModelConfig
-from pipeline.needle.core import FixedPointCore, LiquidLane, bounded, norm_bound
+from pipeline.needle.core import FixedPointCore, LiquidLane, bounded, iterate, norm_bound
+from pipeline.needle.recurrence import _doubling, recurrence
 
 SIZES = NeedleModelConfig(emb_dim=8, hid_dim=16, mem_dim=32)
 
@@ -41,6 +42,15 @@ def test_two_starts_converge_to_the_same_point_even_from_wild_weights() -> None:
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
     torch.testing.assert_close(one, torch.tanh(one @ solver.contraction().T + drive), atol=1e-5, rtol=0)
     assert bool(solved.converged.all()) and float(solved.steps.max()) < 300
+
+
+def test_the_solver_stops_at_the_tolerance_and_says_how_far_it_came() -> None:
+    start = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    state, states, told = iterate(lambda rows: rows / 2 + 1, start, max_iter=50, tol=1e-3)
+    torch.testing.assert_close(state, torch.full((2, 2), 2.0), atol=1e-2, rtol=0)
+    assert states == [state] and bool((told["rel_lowest"] < 1e-3).all()) and 0 < float(told["nstep"][0]) < 50
+    _, _, short = iterate(lambda rows: rows / 2 + 1, start, max_iter=3, tol=1e-3)
+    assert short["nstep"].tolist() == [3.0, 3.0] and not bool((short["rel_lowest"] < 1e-3).any())
 
 
 def test_too_few_steps_are_reported_as_not_converged() -> None:
@@ -89,3 +99,16 @@ def test_the_lane_solved_at_once_is_the_lane_solved_step_by_step(length: int) ->
         held = keep * held + (1 - keep) * torch.tanh(lane.candidate(states[:, step]))
         expected.append(held)
     torch.testing.assert_close(lane(states), torch.stack(expected, 1))
+
+
+@pytest.mark.parametrize("length", [2, 7, 16])
+def test_both_ways_through_the_recurrence_give_the_same_states_and_gradients(length: int) -> None:
+    keep, added = (torch.rand(2, length, 3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    one, other = recurrence(keep, added), _doubling(keep, added)
+    torch.testing.assert_close(one, other)
+    for mine, theirs in zip(
+        torch.autograd.grad(one.sin().sum(), (keep, added)),
+        torch.autograd.grad(other.sin().sum(), (keep, added)),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, theirs)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from pipeline.config.emma import EmmaConfig, ReadConfig
 from pipeline.errors import ModelError
@@ -18,6 +19,7 @@ from tests.needle.sequences import LAYOUT, sequences
 from tests.needle.tiny import LEARNED, MARKED, MEMORY, TINY, tiny
 
 EVERYWHERE = EmmaConfig(writes="learned", max_writes_per_seq=None, gate_bias=-0.5)
+QUERIES = EVERYWHERE.model_copy(update={"own_query_keys": True})
 
 
 def test_forward_takes_tokens_and_nothing_else() -> None:
@@ -52,10 +54,12 @@ def test_a_row_is_answered_the_same_in_any_batch(emma: EmmaConfig) -> None:
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("emma", [MARKED, EVERYWHERE, LEARNED])
+@pytest.mark.parametrize("emma", [MARKED, EVERYWHERE, LEARNED, QUERIES])
 @pytest.mark.parametrize("rule", ["plain", "delta"])
 def test_the_fast_path_is_the_loop_over_positions(emma: EmmaConfig, rule: str) -> None:
     model = tiny(emma, MEMORY.model_copy(update={"rule": rule})).eval()
+    if model.own_query is not None:  # it begins as the head of writes
+        nn.init.normal_(model.own_query.linear.bias)
     tokens = sequences(6).tokens
     fast, slow = model(tokens), forward_stepwise(model, tokens)
     torch.testing.assert_close(fast.logits, slow.logits, atol=1e-4, rtol=0)

@@ -41,6 +41,11 @@ class EmmaConfig(Section):
     )
     phantom_steps: int = Field(1, ge=1, description="steps that the phantom gradient passes through")
     spectral_norm_keys: bool = Field(True, description="whether key and value heads have a spectral norm of 1 at most")
+    own_query_keys: bool = Field(
+        False,
+        description="whether questions have a key head of their own: where the asking token is the key (mqar) and not, "
+        "as at a write, the one before",
+    )
     max_writes_per_seq: int | None = Field(
         8, ge=1, description="a learned gate writes at so many positions at most, where it is widest; null is all"
     )

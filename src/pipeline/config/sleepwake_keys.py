@@ -16,6 +16,7 @@ TAKEN: Mapping[str, str] = {
     "num_layers": "model.layers",
     "num_attention_heads": "model.heads",
     "intermediate_size": "model.hidden",
+    "hidden_dropout_prob": "model.dropout",
     "titans.window_size": "model.window",
     "titans.num_persistent_vectors": "model.persistent",
     "titans.memory_size": "store.capacity",
@@ -42,8 +43,7 @@ TAKEN: Mapping[str, str] = {
 reached its absolute .7."""
 
 REFUSED: Mapping[str, str] = {
-    "hidden_dropout_prob": "this model has no dropout: a pass over a small text is too short to overfit; leave it out",
-    "attention_probs_dropout_prob": "this model has no dropout; leave it out",
+    "attention_probs_dropout_prob": "shares of attention are never dropped; set model.dropout",
     "max_position_embeddings": "positions are rotary and attention sees a window, so that any length can be read; "
     "set model.window and episodes.length",
     "vocab_size": "the vocabulary is the 256 bytes and two marks; leave it out",

@@ -20,6 +20,7 @@ from torchdeq import get_deq
 from torchdeq.solver import register_solver
 
 from pipeline.config.emma import EmmaConfig, NeedleModelConfig
+from pipeline.needle.recurrence import recurrence
 
 SQUARINGS = 5
 CACHED_ROWS = 2048
@@ -178,8 +179,6 @@ class FixedPointCore(nn.Module):
 class LiquidLane(nn.Module):
     """A leaky state over time whose rate its input decides: h_t = a_t h_{t−1} + (1 − a_t) φ(z_t), a = exp(−1/τ(z)).
 
-    Solved for all positions at once, in log₂ L parallel steps (Hillis and Steele 1986, doi:10.1145/7902.7903).
-
     Args:
         hidden: Numbers of a state.
     """
@@ -195,10 +194,4 @@ class LiquidLane(nn.Module):
         """States (B, L, hidden) of the core to those of the lane (B, L, hidden); h_0 starts from zero."""
         tau = 1 + self.time_constant(states).clamp_max(8).exp()
         keep = torch.exp(-1 / tau)
-        lane = (1 - keep) * torch.tanh(self.candidate(states))
-        shift = 1
-        while shift < states.shape[1]:
-            lane = lane + keep * nn.functional.pad(lane, (0, 0, shift, 0))[:, :-shift]
-            keep = keep * nn.functional.pad(keep, (0, 0, shift, 0))[:, :-shift]
-            shift *= 2
-        return lane
+        return recurrence(keep, (1 - keep) * torch.tanh(self.candidate(states)))

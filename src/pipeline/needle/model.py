@@ -7,6 +7,7 @@ true values mixed into what is written, is a method of its own that only works i
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -138,6 +139,7 @@ class NeedleModel(nn.Module):
             self.core = FixedPointCore(model, emma, layout.vocabulary)
             self.lane = LiquidLane(model.hid_dim) if model.liquid else None
             self.key = KeyHead(features, model.mem_dim, emma.spectral_norm_keys, memory.unitary_keys)
+            self.own_query = deepcopy(self.key) if emma.own_query_keys else None
             self.value = ValueHead(features, model.mem_dim, emma.spectral_norm_keys, emma.value_dropout)
             self.gate = GateHead(features, emma.gate_bias) if emma.writes == "learned" else None
             self.readout = Readout(read, layout.values, model.mem_dim, emma.logit_scale_max)
@@ -167,8 +169,13 @@ class NeedleModel(nn.Module):
 
     def write_heads(self) -> list[nn.Parameter]:
         """What decides where and what is written, besides the core."""
-        heads = (self.key, self.value, self.gate)
+        heads = (self.key, self.own_query, self.value, self.gate)
         return [weight for head in heads if head is not None for weight in head.parameters()]
+
+    @property
+    def query(self) -> KeyHead:
+        """The head of questions' keys: that of writes, unless they have their own."""
+        return self.key if self.own_query is None else self.own_query
 
     def encode(self, tokens: Tensor) -> Encoded:
         """States where they are needed, and from them what is written and what is asked."""
@@ -184,7 +191,7 @@ class NeedleModel(nn.Module):
                 self._writes(marks, written, (marks < length).to(drive.dtype)),
                 None,
                 queries,
-                self.key(asked),
+                self.query(asked),
                 drive[:, marks.shape[1] :],
                 None,
                 solved,
@@ -200,7 +207,7 @@ class NeedleModel(nn.Module):
             self._writes(positions, gather(features, positions), gates),
             gate_logits,
             queries,
-            self.key(gather(features, queries)),
+            self.query(gather(features, queries)),
             gather(drive, queries),
             None if lane is None else gather(lane, queries),
             solved,

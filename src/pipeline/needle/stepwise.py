@@ -20,10 +20,11 @@ from pipeline.needle.model import Encoded, NeedleModel, Outputs
 
 @dataclass(frozen=True)
 class _Step:
-    """One position of every row: drive and key, value, gate and its logit, own bucket, raw read, buckets read."""
+    """One position of every row: drive, key and query, value, gate and its logit, own bucket, raw read, its buckets."""
 
     drive: Tensor
     key: Tensor
+    query: Tensor
     value: Tensor
     gate: Tensor
     logit: Tensor
@@ -79,7 +80,7 @@ def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor, allo
     config = model.memory.config
     drive = model.core.drive(tokens, torch.full((len(tokens), 1), time, device=tokens.device))
     states, solved = model.core.solve(drive)
-    key, value = model.key(states)[:, 0], model.value(states)[:, 0]
+    key, query, value = model.key(states)[:, 0], model.query(states)[:, 0], model.value(states)[:, 0]
     if model.gate is None:
         assert model.layout.write_token is not None
         gate = tokens[:, time].eq(model.layout.write_token).to(value.dtype)
@@ -87,15 +88,16 @@ def _advance(model: NeedleModel, tokens: Tensor, time: int, traces: Tensor, allo
     else:
         logit = model.gate(states)[:, 0]
         gate = logit.sigmoid() * allowed
-    nearest = model.memory.scores(key).topk(config.k_top, dim=-1).indices  # (B, k)
-    raw = unbind(key, traces.gather(1, nearest[..., None].expand(-1, -1, traces.shape[2])).sum(1))
-    place = (torch.arange(len(tokens), device=tokens.device), nearest[:, 0])
+    nearest = model.memory.scores(query).topk(config.k_top, dim=-1).indices  # (B, k)
+    bucket = model.memory.bucket(key)
+    raw = unbind(query, traces.gather(1, nearest[..., None].expand(-1, -1, traces.shape[2])).sum(1))
+    place = (torch.arange(len(tokens), device=tokens.device), bucket)
     old = traces[place] * config.write_decay ** gate[:, None]
     stored = value * model.memory.strength(gate)[:, None]
     if config.rule == "delta":
         stored = stored - gate[:, None] * known(unbind(key, old), model.readout.prototypes())
     traces = traces.index_put(place, old + bind(key, stored))
-    return _Step(drive[:, 0], key, value, gate, logit, nearest[:, 0], raw, nearest, solved), traces
+    return _Step(drive[:, 0], key, query, value, gate, logit, bucket, raw, nearest, solved), traces
 
 
 def _conclude(model: NeedleModel, tokens: Tensor, steps: list[_Step], allowed: Tensor) -> Outputs:
@@ -113,7 +115,7 @@ def _conclude(model: NeedleModel, tokens: Tensor, steps: list[_Step], allowed: T
         Writes(written, *(gather(part, written) for part in (keys, joined("value"))), *weights),
         None if model.gate is None else joined("logit"),
         queries,
-        gather(keys, queries),
+        gather(joined("query"), queries),
         gather(joined("drive"), queries),
         None,
         steps[-1].solved,

@@ -20,7 +20,7 @@ from pipeline.sleepwake.byte_model import BEGIN
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.surprise_store import Slot
 
-_BATCH = 128
+_BATCH = {"cpu": 128, "cuda": 2048}  # rows a pass; on a GPU passes cost more than rows
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = N
     """Sequences (N, L) with the labels of the teacher's weights alone, in main memory; weights (N, L) or all one."""
     device = teacher.embedding.weight.device
     with torch.no_grad():
-        soft = [log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH)]
+        soft = [log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH[device.type])]
     return Labelled(values, torch.cat(soft), torch.ones(values.shape) if weights is None else weights)
 
 
@@ -79,7 +79,7 @@ def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepCon
     sizes = [len(slot.context) + len(slot.target) for slot in slots]
     for size in sorted(set(sizes)):  # padding between the two readings would be read as well
         chosen = torch.tensor([row for row, found in enumerate(sizes) if found == size])
-        for rows in torch.split(chosen, _BATCH):
+        for rows in torch.split(chosen, _BATCH[device.type]):
             part = values[rows, :size].to(device)
             twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
             labels[rows, :size] = log_shares(teacher, twice, memory=True)[:, size + 1 :].cpu()
@@ -119,7 +119,7 @@ def _drawn(teacher: SleepWakeModel, tokens: Tensor, count: int, generator: torch
         shares = torch.cat(
             [
                 (teacher.hidden(part.to(device), memory=False)[:, -1] @ teacher.embedding.weight.T)[:, :256].cpu()
-                for part in torch.split(tokens, _BATCH)
+                for part in torch.split(tokens, _BATCH[device.type])
             ]
         ).softmax(-1)
         added = (

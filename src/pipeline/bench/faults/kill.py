@@ -106,12 +106,12 @@ def unfinished(root: Path, number: int = 1) -> list[str]:
     return [name for name in STAGES if run is None or not (run.stage_folder(name) / "manifest.json").exists()]
 
 
-def wait_for_stage(running: Running, root: Path, stage: str) -> bool:
-    """Wait until the stage begins in this attempt; False when the command ended before."""
+def wait_for_stage(running: Running, root: Path, stage: str, after_ns: int = 0) -> bool:
+    """Wait until the stage begins in this attempt, and after a time; False when the command ended before."""
     while stage != START and running.alive:
         for path in root.glob(f"runs/*/*/*/{stage}"):
             begun = path / BEGUN
-            if begun.exists() and begun.stat().st_mtime_ns > running.began_ns:
+            if begun.exists() and begun.stat().st_mtime_ns > max(running.began_ns, after_ns):
                 return True
         time.sleep(0.002)
     return running.alive
