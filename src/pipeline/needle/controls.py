@@ -6,7 +6,7 @@ A control is an accuracy on test questions with a few details, as JSON values.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -118,7 +118,7 @@ def trained_peer(name: str, trained: Trained) -> Control:
         trained.on_epoch()
         return False
 
-    with _threads(1 if name == "gru" else None):  # threads that meet at every position cost a GRU more than they give
+    with _one_thread() if name == "gru" else nullcontext():
         told = train_peer(model, trained.training, train, config.seed, seen)
         correct = accuracy(model, trained.test, train.eval_batch_size)
     return {
@@ -130,13 +130,19 @@ def trained_peer(name: str, trained: Trained) -> Control:
 
 
 @contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """So many threads of a CPU within the block; None leaves them."""
+def _one_thread() -> Iterator[None]:
+    """One thread of a CPU, for which numbers below the smallest normal one are zero.
+
+    Gradients that fade along a sequence become such numbers, and take a CPU ten times as long; and threads that meet at
+    every position cost more than they give.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     try:
         yield
     finally:
+        torch.set_flush_denormal(False)
         torch.set_num_threads(before)
 
 
