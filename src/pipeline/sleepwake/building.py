@@ -16,7 +16,7 @@ from pipeline.sleepwake.text import Corpus, read_corpus
 
 
 def device_of(config: SleepWakeConfig) -> str:
-    """``cpu`` or ``cuda``, where matrix products may round to TF32.
+    """``cpu``; or ``cuda``, where matrix products may round to TF32 from now on.
 
     Raises:
         ConfigError: A GPU is asked for and none is visible.
@@ -24,8 +24,10 @@ def device_of(config: SleepWakeConfig) -> str:
     visible = torch.cuda.is_available()
     if config.device == "cuda" and not visible:
         raise ConfigError("device=cuda: no GPU is visible; set device=cpu or device=auto")
+    if not visible or config.device == "cpu":
+        return "cpu"
     torch.set_float32_matmul_precision("high")
-    return "cuda" if visible and config.device != "cpu" else "cpu"
+    return "cuda"
 
 
 def device_name(device: str) -> str:
