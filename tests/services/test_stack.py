@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from pipeline.services import ports, processes, stack
 from pipeline.services.api import PrefectServer, answers
 from pipeline.services.layout import TOKEN, Layout, environment, gpu_count, repository
 from pipeline.services.overview import schedules, services
+from pipeline.services.processes import Service, read_state
 
 
 def marked(token: str) -> list[int]:
@@ -119,6 +121,10 @@ def test_the_services_start_once_run_the_schedule_and_stop_without_a_trace(artif
         (automation,) = server.call("POST", "/automations/filter", {})
         assert automation["name"] == "crash-dead-runs" and automation["enabled"]
         assert _eventually_scheduled(server), "the scheduler planned no nightly run; see .engram/logs/prefect.log"
+        os.kill(prefect.pid, signal.SIGKILL)
+        assert _eventually_started_again(artifact_root, prefect), "the keeper left the server dead"
+        stack.up(artifact_root, said.append, 0, 0)  # the server is starting: it is waited for
+        assert {row.state for row in services(artifact_root)} == {"healthy"}
     finally:
         stack.down(artifact_root, said.append)
     assert not marked(state.token) and not own_toml.exists()
@@ -126,6 +132,17 @@ def test_the_services_start_once_run_the_schedule_and_stop_without_a_trace(artif
     assert not Layout(artifact_root).state.exists()
     if not gpu_count():
         assert "runs on the CPU" in (Layout(artifact_root).logs / "cuda.log").read_text()
+
+
+def _eventually_started_again(root: Path, dead: Service, seconds: float = 60.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        state = read_state(Layout(root))
+        service = state.find(dead.name) if state else None
+        if service is not None and service.pid != dead.pid:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _eventually_scheduled(server: PrefectServer, seconds: float = 60.0) -> bool:

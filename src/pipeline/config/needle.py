@@ -35,6 +35,9 @@ class NeedleEvaluationConfig(Section):
         ge=1,
         description="steps of a GRU and attention; null is the model's, whose steps are far quicker on a CPU",
     )
+    peer_lr: float | None = Field(
+        None, gt=0, description="peak learning rate of a GRU and attention; null is the model's"
+    )
     invariance: int = Field(64, ge=2, description="test sequences that are also answered one at a time")
     capacity_pairs: tuple[int, ...] = Field(
         (1, 2, 4, 8, 16, 32, 64), min_length=1, description="pairs in one bucket at which the memory alone is measured"

@@ -103,7 +103,9 @@ class SleepConfig(Section):
     trained: Literal["all", "feed_forward", "later_blocks"] = Field(
         "all", description="weights that a sleep may change: all, feed-forward networks, or blocks from the memory's on"
     )
-    offload: bool = Field(False, description="the teacher and its labels wait in main memory, not on the GPU")
+    offload: bool = Field(
+        False, description="the teacher waits in main memory, not on the GPU, once it has labelled everything"
+    )
 
     @model_validator(mode="after")
     def _rates_are_ordered(self) -> Self:

@@ -23,6 +23,7 @@ from pipeline.needle.peers import parameters, peer
 from pipeline.needle.training import train_peer
 
 Control = dict[str, Any]
+PEER_CLIP = 1.0  # largest norm of a peer's gradient, whatever the model's own
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,9 @@ def trained_peer(name: str, trained: Trained) -> Control:
     """A GRU or attention with as many parameters, the same optimiser and the same sequences."""
     config = trained.config
     per_epoch, epochs = peer_budget(config, trained.training)
-    train = config.train.model_copy(update={"epochs": epochs, "steps_per_epoch": per_epoch})
+    lr = config.evaluation.peer_lr or config.train.lr
+    budget = {"epochs": epochs, "steps_per_epoch": per_epoch, "lr": lr, "gradient_clip": PEER_CLIP}
+    train = config.train.model_copy(update=budget)
     model = peer(name, layout_of(config), parameters(trained.model), config.seed).to(trained.device)
 
     def seen(row: Any) -> bool:

@@ -25,6 +25,7 @@ from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.keeper import KEEPER
 from pipeline.services.layout import Layout, environment, repository
 from pipeline.services.orchestration import configure, pause_again, paused_deployments
+from pipeline.services.overview import NOT_YET, services
 from pipeline.services.processes import Service, State
 from pipeline.services.running import prefect_server
 from pipeline.services.workers import Asked, workers
@@ -46,7 +47,7 @@ def up(
     asked: Asked = Asked(),  # noqa: B008  # frozen
     host: str = LOOPBACK,
 ) -> State:
-    """Start all services and wait until every one is healthy; when they already run, only say so.
+    """Start all services and wait until every one is healthy; those that already run are only waited for.
 
     Args:
         root: Artifact root.
@@ -69,22 +70,43 @@ def up(
     repository()
     with _exclusively(layout):
         state = processes.read_state(layout)
-        if state is not None and all(processes.leader(service) for service in state.services):
-            if state.host != host:
-                raise ServiceError(f"the services already run on {state.host}; `engram down` first")
-            say("the services already run")
-            return state
-        if state is not None:
-            processes.stop(state)
-        starting = _Start(layout, say, prefect_port, mlflow_port, asked, host, guarded=pair is not None)
-        try:
-            return starting.run()
-        except BaseException as error:
-            say("stopping what was started")
-            starting.undo()
-            if isinstance(error, EngramError | KeyboardInterrupt):
-                raise
-            raise ServiceError(f"the services did not start: {error}") from error
+        if state is None or not all(processes.leader(service) for service in state.services):
+            if state is not None:
+                processes.stop(state)
+            starting = _Start(layout, say, prefect_port, mlflow_port, asked, host, guarded=pair is not None)
+            try:
+                return starting.run()
+            except BaseException as error:
+                say("stopping what was started")
+                starting.undo()
+                if isinstance(error, EngramError | KeyboardInterrupt):
+                    raise
+                raise ServiceError(f"the services did not start: {error}") from error
+    if state.host != host:
+        raise ServiceError(f"the services already run on {state.host}; `engram down` first")
+    say("the services already run")
+    _until_answering(root, say)
+    return state
+
+
+def _until_answering(root: Path, say: Say) -> None:
+    """Wait for services that run and do not answer yet: the keeper may just have started them again.
+
+    Not under the lock, which the keeper needs to start others.
+
+    Raises:
+        ServiceError: One does not answer for as long as a start may take.
+    """
+    deadline, told = time.monotonic() + START_SECONDS, False
+    while waiting := [row.name for row in services(root) if row.state in NOT_YET]:
+        if time.monotonic() > deadline:
+            raise ServiceError(
+                f"{', '.join(waiting)} did not answer within {START_SECONDS:.0f} s; `engram down`, then `engram up`"
+            )
+        if not told:
+            say(f"waiting for {', '.join(waiting)}")
+            told = True
+        time.sleep(0.3)
 
 
 def down(root: Path, say: Say) -> int:
