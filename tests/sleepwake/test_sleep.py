@@ -68,6 +68,14 @@ def test_the_same_steps_without_memories_teach_nothing() -> None:
     assert not any(right(model)) and len(told.steps) == 60 and set(told.stages.values()) == {0}
 
 
+def test_labels_that_wait_in_main_memory_teach_the_same() -> None:
+    models, mixture = [sleepwake_model(), sleepwake_model()], {"pseudo_rows": 2, "text_rows": 2, "steps": 10}
+    for model, offload in zip(models, (False, True), strict=True):
+        slept(model, settings(offload=offload, consolidation_strength=0.5, **mixture))
+    one, other = (model.state_dict() for model in models)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_harm_is_taken_back_to_the_last_weights_that_did_none() -> None:
     model = sleepwake_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}

@@ -104,7 +104,7 @@ class SleepConfig(Section):
         "all", description="weights that a sleep may change: all, feed-forward networks, or blocks from the memory's on"
     )
     offload: bool = Field(
-        False, description="the teacher waits in main memory, not on the GPU, once it has labelled everything"
+        False, description="the labels, and the teacher that has given them, wait in main memory and not on the GPU"
     )
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,12 @@ class Material:
     cued: Labelled | None
     text: Labelled | None
     text_rows: int
+
+    def cpu(self) -> Material:
+        """The same in main memory."""
+        invented, cued, text = (pool and pool.cpu() for pool in (self.invented, self.cued, self.text))
+        memories = self.memories and self.memories.cpu()
+        return replace(self, memories=memories, invented=invented, cued=cued, text=text)
 
 
 def material_of(

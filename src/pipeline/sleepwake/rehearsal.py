@@ -25,7 +25,7 @@ _BATCH = {"cpu": 128, "cuda": 2048}  # rows a pass; on a GPU passes cost more th
 
 @dataclass(frozen=True)
 class MemoryRows:
-    """Memories as sequences.
+    """Memories as sequences, on the teacher's device.
 
     Attributes:
         values: Context, then target, padded, (N, L).
@@ -41,6 +41,11 @@ class MemoryRows:
     soft: Tensor
     right: float
 
+    def cpu(self) -> MemoryRows:
+        """The same in main memory."""
+        values, weights, targets, soft = (part.cpu() for part in (self.values, self.weights, self.targets, self.soft))
+        return MemoryRows(values, weights, targets, soft, self.right)
+
 
 @dataclass(frozen=True)
 class Labelled:
@@ -50,13 +55,19 @@ class Labelled:
     soft: Tensor
     weights: Tensor
 
+    def cpu(self) -> Labelled:
+        """The same in main memory."""
+        return Labelled(self.values.cpu(), self.soft.cpu(), self.weights.cpu())
+
 
 def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = None) -> Labelled:
-    """Sequences (N, L) with the labels of the teacher's weights alone, in main memory; weights (N, L) or all one."""
+    """Sequences (N, L) with the labels of the teacher's weights alone, on its device; weights (N, L) or all one."""
     device = teacher.embedding.weight.device
+    values = values.to(device)
     with torch.no_grad():
-        soft = [log_shares(teacher, part.to(device)).cpu() for part in torch.split(values, _BATCH[device.type])]
-    return Labelled(values, torch.cat(soft), torch.ones(values.shape) if weights is None else weights)
+        soft = [log_shares(teacher, part) for part in torch.split(values, _BATCH[device.type])]
+    weights = torch.ones(values.shape, device=device) if weights is None else weights.to(device)
+    return Labelled(values, torch.cat(soft), weights)
 
 
 def log_shares(model: SleepWakeModel, values: Tensor, memory: bool = False) -> Tensor:
@@ -75,14 +86,16 @@ def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepCon
         values[row, :end] = torch.tensor(list(slot.context + slot.target))
         weights[row, :first], weights[row, first:end] = config.context_weight, 1.0
         targets[row, first:end] = True
-    device, labels = teacher.embedding.weight.device, torch.zeros(len(slots), length, 256)
+    device = teacher.embedding.weight.device
+    values, weights, targets = values.to(device), weights.to(device), targets.to(device)
+    labels = torch.zeros(len(slots), length, 256, device=device)
     sizes = [len(slot.context) + len(slot.target) for slot in slots]
     for size in sorted(set(sizes)):  # padding between the two readings would be read as well
-        chosen = torch.tensor([row for row, found in enumerate(sizes) if found == size])
+        chosen = torch.tensor([row for row, found in enumerate(sizes) if found == size], device=device)
         for rows in torch.split(chosen, _BATCH[device.type]):
-            part = values[rows, :size].to(device)
+            part = values[rows, :size]
             twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
-            labels[rows, :size] = log_shares(teacher, twice, memory=True)[:, size + 1 :].cpu()
+            labels[rows, :size] = log_shares(teacher, twice, memory=True)[:, size + 1 :]
     wrong = (labels.argmax(-1) != values) & targets
     return MemoryRows(values, weights, targets, labels, float((~wrong.any(1)).double().mean()))
 

@@ -97,7 +97,7 @@ def sleep(
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     material = material_of(teacher, slots, text, config, generator, learn, cues)
     if config.offload:
-        teacher = teacher.cpu()
+        teacher, material = teacher.cpu(), material.cpu()
     if material.memories is not None:
         slept.teacher_right = material.memories.right
     _Night(model, slots, material, text, probe_text, config, generator, slept, told).run()
