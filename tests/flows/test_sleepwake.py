@@ -85,13 +85,14 @@ def night(small_text: Path) -> Any:
 
 
 def test_a_run_lives_sleeps_compares_and_reports(night: Any) -> None:
-    run = night("evaluation.controls=full", "tracking.enabled=true")
+    run = night("evaluation.controls=full", "evaluation.passkey=[96, 600]", "tracking.enabled=true")
     told, report = read_json(run.path / "report.json"), read_report(SleepWakeReport, run.path)
     assert told["byte_lm"]["nats"] > 0 and told["patcher"]["mean_patch"] > 1 and told["svf"]["identity_error"] < 1e-5
     assert told["sleep"]["facts"] == 6 and 0 <= told["sleep"]["recall_after"] <= 1 and told["seed"] == 1337
     assert set(told["retention"]) == {"1"} and set(told["gap"]) == {"1", "2", "4", "8", "16"}
     assert set(told["controls"]) == set(ABOUT) and told["controls"]["no_sleep"]["recall"] == 0
     assert set(told["interference"]) == {"latest", "intrusions"} and "base" in told["drift"]
+    assert set(told["passkey"]) == {"96", "600"} and set(told["passkey"]["96"]) == {"with_memory", "without"}
     assert set(told["controls"]["replay_only"]["retention"]) == {"1"}
     names = ["pretrain_byte_lm", "generate_episodes", "wake", "sleep", "later_cycles", "evaluate", "promote"]
     assert list(told["timings"]) == names

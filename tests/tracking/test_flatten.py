@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.tracking.flatten import PARAM_LENGTH, flat_metrics, flat_params, metric_name
+from pipeline.tracking.flatten import PARAM_LENGTH, flat_metrics, flat_params, metric_name, split_fine
 
 FIGURES = st.recursive(
     st.one_of(st.floats(), st.integers(-5, 5), st.booleans(), st.none(), st.text(max_size=3)),
@@ -49,3 +49,11 @@ def test_params_are_texts_of_every_leaf() -> None:
     flat = flat_params({"suite": {"n": 8, "path": None, "shares": {}}, "targets": ["a", "b"], "long": "x" * 9000})
     assert flat.pop("long") == "x" * PARAM_LENGTH
     assert flat == {"suite.n": "8", "suite.path": "None", "suite.shares": "{}", "targets": "['a', 'b']"}
+
+
+def test_what_nights_are_compared_by_stands_apart() -> None:
+    told = {"arms.post_off.em": 0.5, "telemetry.refusal_rate": 0.1, "takeover": 0.0, "usable.tell_recall.value": 1.0}
+    fine = {"arms.post_off.em_ci95.low": 0.4, "arms.post_off.f1": 0.6, "guards.takeover.threshold": 0.02}
+    fine |= {"arms.post_off.by_form.a/test-1.em": 1.0, "sanity.by_half.dev.pre": 0.3, "usable.tell_recall.ci95.high": 1}
+    assert split_fine(fine | told) == (told, fine)
+    assert next(iter(split_fine(fine | told)[0])) == "arms.post_off.em"  # a headline: MLflow draws the first ones

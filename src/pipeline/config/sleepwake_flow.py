@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,9 @@ class SleepWakeEvaluationConfig(Section):
         "the window alone, trained as long; none",
     )
     recall_streams: int = Field(32, ge=1, description="streams in which facts are told early and asked late")
+    passkey: tuple[Annotated[int, Field(ge=64)], ...] = Field(
+        (), description="bytes of other streams, which tell one fact at their beginning and ask it at their end"
+    )
     arithmetic: int = Field(100, ge=0, description="held-out problems of every level, at most")
     gap_session: int = Field(512, ge=16, description="bytes of text of a session between telling and asking")
     resamples: int = Field(2000, ge=100, description="of every bootstrapped interval")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.config.sleepwake import StreamConfig
 from pipeline.config.sleepwake_flow import SleepWakeConfig
 from pipeline.sleepwake.building import new_model
 from pipeline.sleepwake.cycles import Life
@@ -131,6 +132,21 @@ def recall_in_streams(model: SleepWakeModel, config: SleepWakeConfig, corpus: Co
     generator = np.random.default_rng([config.seed, *b"reported streams"])
     shape, count = config.pretrain.stream, config.evaluation.recall_streams
     return stream_recall(model, recall_streams(generator, corpus.test, config.episodes.part, shape, count), memory)
+
+
+def passkey_shares(model: SleepWakeModel, config: SleepWakeConfig, corpus: Corpus) -> dict[str, dict[str, float]]:
+    """Share of streams whose one fact is answered, by bytes of a stream, with the memory and without it.
+
+    Mohtashami and Jaggi 2023, arXiv:2305.16300; here key and value are drawn anew for every stream.
+    """
+    found = dict[str, dict[str, float]]()
+    for length in config.evaluation.passkey:
+        generator = np.random.default_rng([config.seed, length, *b"passkey"])
+        shape, count = StreamConfig(length=length, facts=1, asked=1), config.evaluation.recall_streams
+        drawn = recall_streams(generator, corpus.test, config.episodes.part, shape, count)
+        shares = (stream_recall(model, drawn, memory) for memory in (True, False))
+        found[str(length)] = dict(zip(("with_memory", "without"), shares, strict=True))
+    return found
 
 
 CONTROLS: dict[str, Callable[[Examined], dict[str, Any]]] = {

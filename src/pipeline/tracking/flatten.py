@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_\-. :/]")
-FINE = ("by_form", "by_relation", "by_gold", "by_rule")
+FINE = (
+    "by_form", "by_relation", "by_gold", "by_rule", "by_half", "by_panel", "kl_by_domain", "ci95", "em_ci95",
+)  # fmt: skip
+"""Parts of the names of figures that one night is read by, and nights are not compared by."""
+BESIDE = ("contains", "f1", "n", "prior_n", "overlong_rate", "refusal_rate", "threshold")
+"""Last parts of such names in groups: they stand beside the figure that counts."""
 HEADLINES = (
     "arms.post_off_heldout.em", "arms.post_off.em", "sanity.delta", "drift.kl_base", "takeover", "promoted",
     "accuracy.after_sleep",
@@ -41,12 +46,20 @@ def flat_metrics(figures: Mapping[str, Any], prefix: str = "") -> dict[str, floa
 
 
 def split_fine(metrics: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
-    """Figures by which nights compare, headlines first, and those of single phrasings, relations and answers."""
-    names = [name for name in metrics if any(f".{part}." in f".{name}" for part in FINE)]
+    """Figures by which nights compare, headlines first, and finer ones.
+
+    MLflow's comparison takes seconds to draw hundreds of rows, among which nobody finds what differs.
+    """
+    names = [name for name in metrics if _is_fine(name.split("."))]
     fine = {name: metrics[name] for name in names}
     rest = {name: value for name, value in metrics.items() if name not in names}
     first = {name: rest[name] for name in HEADLINES if name in rest}
     return first | rest, fine
+
+
+def _is_fine(parts: Sequence[str]) -> bool:
+    beside = len(parts) > 2 and parts[-1] in BESIDE
+    return beside or any(part in FINE for part in parts[:-1])
 
 
 def _flat_sequence(values: Sequence[Any], name: str) -> dict[str, float]:

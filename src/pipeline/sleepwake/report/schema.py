@@ -47,6 +47,13 @@ class Memory(Part):
     gain: float
 
 
+class Passkey(Part):
+    """Share of streams of one length whose one fact, told at the beginning, is answered at the end."""
+
+    with_memory: Share
+    without: Share
+
+
 class Codebook(Part):
     """The visual codebook: share of codes in use."""
 
@@ -122,6 +129,7 @@ class SleepWakeReport(RunReport):
     byte_lm: ByteLm
     patcher: Patcher
     memory: Memory
+    passkey: dict[str, Passkey] = {}  # by bytes of a stream
     codebook: Codebook | None = None  # of runs that train one
     svf: Svf
     wake: Wake
@@ -138,5 +146,16 @@ class SleepWakeReport(RunReport):
     cycles: tuple[dict[str, Any], ...]  # how each later sleep went
 
 
-MEASURED = ("byte_lm", "svf", "retention", "own_recall", "drift", "gap", "interference", "unseen", "arithmetic")
+MEASURED = (
+    "byte_lm",
+    "passkey",
+    "svf",
+    "retention",
+    "own_recall",
+    "drift",
+    "gap",
+    "interference",
+    "unseen",
+    "arithmetic",
+)
 """Figures that stage ``evaluate`` hands on as they are."""

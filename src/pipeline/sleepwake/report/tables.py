@@ -92,6 +92,13 @@ def other_table(report: SleepWakeReport) -> Table:
         ("patcher.mean_patch", number(report.patcher.mean_patch)),
         ("patcher.at_spaces", percent(report.patcher.at_spaces) + " %"),
         ("memory.with_after_sleeps", percent(report.memory.with_after_sleeps) + " %"),
+        *(
+            (
+                f"passkey.{length}",
+                f"{percent(shares.with_memory)} % with the memory, {percent(shares.without)} % without",
+            )
+            for length, shares in report.passkey.items()
+        ),
         ("svf.identity_error", f"{report.svf.identity_error:.2g}"),
         ("wake.memories", number(report.wake.memories)),
         ("wake.event_rate", percent(report.wake.event_rate) + " %"),

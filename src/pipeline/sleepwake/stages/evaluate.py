@@ -18,7 +18,14 @@ from pipeline.artifacts import RunFolder, Stage, StageResult, read_json, read_ta
 from pipeline.config.sleepwake_flow import SleepWakeConfig
 from pipeline.progress import Progress
 from pipeline.sleepwake.building import corpus_of, device_of, load_model
-from pipeline.sleepwake.controls import CONTROLS, Examined, control_steps, controls_of, recall_in_streams
+from pipeline.sleepwake.controls import (
+    CONTROLS,
+    Examined,
+    control_steps,
+    controls_of,
+    passkey_shares,
+    recall_in_streams,
+)
 from pipeline.sleepwake.cycles import Life
 from pipeline.sleepwake.days import EPISODES_SCHEMA, STREAMS_SCHEMA, Days, days_of, streams_of
 from pipeline.sleepwake.measures import (
@@ -131,6 +138,7 @@ def _base_figures(case: _Case, base: SleepWakeModel) -> dict[str, Any]:
             "with": recall_in_streams(base, config, corpus, memory=True),
             "without": recall_in_streams(base, config, corpus, memory=False),
         },
+        "passkey": passkey_shares(base, config, corpus),
         "svf": {
             "identity_error": max(identity_error(weight, decompose(weight), config.svf) for weight in linear.values())
         },
