@@ -10,6 +10,7 @@ import pytest
 from flows.sleepwake import run_inline
 from pipeline.artifacts import RunFolder, read_json, read_table, stage_results
 from pipeline.config import SleepWakeConfig, deployments, load_config
+from pipeline.errors import ConfigError
 from pipeline.progress import Quiet
 from pipeline.report.base import read_report
 from pipeline.sleepwake.controls import ABOUT
@@ -170,6 +171,20 @@ def test_a_delayed_start_waits_with_everything_for_the_first_sleep(night: Any) -
     told = read_json(run.path / "report.json")
     assert told["sleep"]["facts"] == 12 and told["retention"] == {} and told["cycles"] == []
     assert told["guards"][3] == {"name": "retention", "value": None, "threshold": 0.8, "passed": False}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("{9: {steps: 2}}", "schedule: 9 is none of episodes.cycles"),
+        ("{1: {step: 2}}", "schedule.1.step"),
+        ("{1: {steps: 0}}", "schedule.1.steps"),
+        ("{1: {first_cycle: 1}}", "sleep.first_cycle says when sleeps begin"),
+    ],
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(schedule: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config("sleepwake/tiny", [f"schedule={schedule}"])
 
 
 @pytest.mark.parametrize("deployment", deployments("sleepwake"))

@@ -13,7 +13,7 @@ from pipeline.sleepwake.text import Corpus
 from tests.sleepwake.tiny import sleepwake_model, text
 
 
-def life(tmp_path: Path, **sleep: Any) -> Life:
+def life(tmp_path: Path, schedule: dict[int, dict[str, Any]] | None = None, **sleep: Any) -> Life:
     known: dict[str, Any] = {
         "steps": 4, "probe_every": 2, "text_length": 16, "text_pool": 8, "pseudo_pool": 8, "probe_bytes": 256,
     }  # fmt: skip
@@ -24,6 +24,7 @@ def life(tmp_path: Path, **sleep: Any) -> Life:
         surprise={"rate": 0.4, "calibration": 2},
         store={"consolidation_quantile": 0.0},
         sleep=known | sleep,
+        schedule=schedule or {},
     )
     words = text()
     return Life.begin(config, sleepwake_model(), Corpus(words, words, words))
@@ -48,6 +49,15 @@ def test_days_fill_the_store_and_nights_grow_it_old(tmp_path: Path) -> None:
     assert all(slot.age == 1 and slot.importance < before[slot.slot_id] for slot in lived.store.slots)
     lived.rest(1)
     assert all(slot.age == 2 for slot in lived.store.slots)
+
+
+def test_settings_of_the_schedule_hold_from_their_cycle_on(tmp_path: Path) -> None:
+    lived = life(tmp_path, {1: {"steps": 2}, 2: {"cue_rows": 0}}, steps=3)
+    taken = []
+    for cycle in range(3):
+        lived.day(cycle, streams(cycle))
+        taken.append(len(lived.night(cycle).steps))
+    assert taken == [3, 2, 2] and lived.config.sleep_of(1).cue_rows > lived.config.sleep_of(2).cue_rows == 0
 
 
 def test_what_was_kept_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.config.schema import FlowConfig, register_flow
 from pipeline.config.section import FilePath, Name, Section
@@ -64,6 +64,9 @@ class SleepWakeConfig(FlowConfig):
     surprise: SurprisesConfig = Field(SurprisesConfig(), description="which surprises become memories")
     store: SurpriseStoreConfig = Field(SurpriseStoreConfig(), description="the episodic store")
     sleep: SleepConfig = Field(SleepConfig(), description="how the weights learn from it")
+    schedule: dict[int, dict[str, Any]] = Field(
+        {}, description="settings of sleep that hold from a cycle on, {2: {cue_rows: 96}}: components one by one"
+    )
     parts: PartsConfig = Field(PartsConfig(), description="components that are measured beside the model")
     evaluation: SleepWakeEvaluationConfig = Field(SleepWakeEvaluationConfig(), description="controls")
     guards: SleepWakeGuardsConfig = Field(SleepWakeGuardsConfig(), description="what a run must reach")
@@ -85,6 +88,27 @@ class SleepWakeConfig(FlowConfig):
                 f"sleep.first_cycle={self.sleep.first_cycle}: expected less than episodes.cycles={self.episodes.cycles}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _schedule_can_be_kept(self) -> Self:
+        for start, settings in self.schedule.items():
+            if not 0 <= start < self.episodes.cycles:
+                raise ValueError(f"schedule: {start} is none of episodes.cycles={self.episodes.cycles}, 0 is the first")
+            if "first_cycle" in settings:
+                raise ValueError("schedule: sleep.first_cycle says when sleeps begin, and cannot change")
+            try:
+                self.sleep_of(start)
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ValueError(f"schedule.{start}.{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        return self
+
+    def sleep_of(self, cycle: int) -> SleepConfig:
+        """Settings of the sleep that ends a cycle: those of ``sleep``, changed by all of the schedule up to it."""
+        changed = self.sleep.model_dump(mode="json")
+        for start in sorted(self.schedule):
+            changed |= self.schedule[start] if start <= cycle else {}
+        return SleepConfig.model_validate_json(json.dumps(changed))
 
     @property
     def later_cycles(self) -> range:

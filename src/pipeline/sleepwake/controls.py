@@ -62,7 +62,7 @@ class Examined:
 
 def no_sleep(examined: Examined) -> dict[str, Any]:
     """The first sleep's steps without what it teaches."""
-    told = examined.config.sleep.model_copy(update={"steps": examined.steps, "drift_max": _WITHOUT})
+    told = examined.config.sleep_of(examined.first).model_copy(update={"steps": examined.steps, "drift_max": _WITHOUT})
     life = examined.life(examined.config)
     before, corpus = nats(life.model, examined.corpus.test), examined.corpus
     slept = sleep(
@@ -87,7 +87,7 @@ def no_sleep(examined: Examined) -> dict[str, Any]:
 
 def replay_only(examined: Examined) -> dict[str, Any]:
     """All sleeps with memories alone."""
-    sleeping = examined.config.sleep.model_copy(
+    sleeping = examined.config.sleep_of(examined.first).model_copy(
         update={
             "pseudo_rows": 0,
             "cue_rows": 0,
@@ -99,7 +99,7 @@ def replay_only(examined: Examined) -> dict[str, Any]:
             "transient_max": _WITHOUT,
         }
     )
-    life = examined.life(examined.config.model_copy(update={"sleep": sleeping}))
+    life = examined.life(examined.config.model_copy(update={"sleep": sleeping, "schedule": {}}))
     before, steps = nats(life.model, examined.corpus.test), 0
     slept = life.night(examined.first, lambda step, row: examined.advance())
     after = share(asked_rows(life.model, "replay_only", examined.facts(), examined.first)) or 0.0

@@ -68,18 +68,18 @@ class Life:
 
     def night(self, cycle: int, told: Told = lambda step, figures: None) -> Slept:
         """Teach the weights what the store selects; what is verified leaves it, and the rest grows old."""
-        config = self.config
+        config = self.config.sleep_of(cycle)
         slept = sleep(
             self.model,
             self.store.selected(),
             self.corpus.train,
             self.corpus.validation,
-            config.sleep,
-            config.seed + cycle,
+            config,
+            self.config.seed + cycle,
             told,
             cues=self.store.cues,
         )
-        self.store = self.store.after_sleep(slept.stages, config.sleep.probes).aged(cycle).pruned()
+        self.store = self.store.after_sleep(slept.stages, config.probes).aged(cycle).pruned()
         return slept
 
     def rest(self, cycle: int) -> None:

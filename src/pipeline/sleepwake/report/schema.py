@@ -129,7 +129,7 @@ class SleepWakeReport(RunReport):
     byte_lm: ByteLm
     patcher: Patcher
     memory: Memory
-    passkey: dict[str, Passkey] = {}  # by bytes of a stream
+    passkey: dict[str, Passkey] = Field({})  # by bytes of a stream
     codebook: Codebook | None = None  # of runs that train one
     svf: Svf
     wake: Wake

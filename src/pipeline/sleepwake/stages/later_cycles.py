@@ -43,7 +43,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
         life.load(read_json(inputs["wake"].path / "detector.json"), slots, following)
         streams = read_table(inputs["generate_episodes"].path / "streams.parquet", STREAMS_SCHEMA)
         told = list[dict[str, Any]]()
-        progress.phase("days and nights", len(config.later_cycles) * config.sleep.steps)
+        progress.phase("days and nights", sum(config.sleep_of(cycle).steps for cycle in config.later_cycles))
         for cycle in config.later_cycles:
             kept, slots_path = _state_of(stage.folder, cycle)
             if not kept.is_file():

@@ -24,9 +24,9 @@ STAGES: tuple[StageSpec, ...] = (
     StageSpec("pretrain_byte_lm", (), (*_LEARNED, "patches"), outside=text_digest),
     StageSpec("generate_episodes", (), ("seed", "text", "episodes"), outside=text_digest),
     StageSpec("wake", _BEFORE[:2], (*_LIVED, "sleep", "session", "fresh")),
-    StageSpec("sleep", _BEFORE[:3], (*_LIVED, "sleep")),
-    StageSpec("later_cycles", _BEFORE[:4], (*_LIVED, "sleep")),
-    StageSpec("evaluate", _BEFORE, (*_LIVED, "sleep", "patches", "svf", "evaluation")),
+    StageSpec("sleep", _BEFORE[:3], (*_LIVED, "sleep", "schedule")),
+    StageSpec("later_cycles", _BEFORE[:4], (*_LIVED, "sleep", "schedule")),
+    StageSpec("evaluate", _BEFORE, (*_LIVED, "sleep", "schedule", "patches", "svf", "evaluation")),
     StageSpec("promote", (*_BEFORE, "evaluate"), ("guards", "tracking")),
     StageSpec("report", (*_BEFORE, "evaluate", "promote"), ("seed", "guards", "tracking")),
 )

@@ -42,7 +42,7 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
         device = device_of(config)
         life = awake(run, config, inputs, device)
         before, cycle = len(life.store.memories), config.sleep.first_cycle
-        progress.phase("sleeping", config.sleep.steps)
+        progress.phase("sleeping", config.sleep_of(cycle).steps)
         selected = life.store.selected()
         slept = life.night(cycle, lambda step, row: progress.advance())
         stage.add(save_model(life.model, stage.folder / MODEL))
