@@ -57,13 +57,19 @@ def kill_workers(
             nights.engram.run(teach.arguments, root)
             night = _Night(nights, root, nights.night(1, "placement=workers"), findings)
             share = min(nights.config.kills_per_night, kills - findings.faults)
-            for stage in sorted(random.choices(STAGES, k=share), key=STAGES.index):
+            for stage in _drawn(share, random):
                 problems += _kill(night, reference, victims[turn % len(victims)], stage, random)
                 turn += 1
             problems += night.finish()
             problems += findings.check(ended_well(nights, root, reference), root)
             problems += findings.check(_left_running(root), root)
         nights.done_with(root, problems)
+
+
+def _drawn(count: int, random: Random) -> list[str]:
+    """Stages in order; each at most once where there are enough, the last not at all, since a night is over with it."""
+    drawn = random.sample(STAGES[:-1], k=count) if count < len(STAGES) else random.choices(STAGES, k=count)
+    return sorted(drawn, key=STAGES.index)
 
 
 @contextmanager
