@@ -45,8 +45,11 @@ $(STAMP):
 demo: setup ## one night on the real model: fifty events, memory off, report
 	@engram run consolidation/episodic
 
+# Suites and evaluation are long loops over text, which coverage makes several times as slow; the flows of the rest run them too.
+UNTRACED := tests/suites tests/evaluation
 test: setup ## all tests, with coverage of src/pipeline
-	@OMP_NUM_THREADS=1 pytest --ignore=tests/system -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
+	@OMP_NUM_THREADS=1 pytest $(UNTRACED) -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 pytest --ignore=tests/system $(addprefix --ignore=,$(UNTRACED)) -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85
 
 test-system: setup $(S3_STAMP) ## tests in a browser and against real services; installs what they need (as root, by apt)
 	@missing="$$(for tool in $(SYSTEM_TOOLS); do command -v $${tool%=*} >/dev/null || printf '%s ' $${tool##*=}; done)"; \
