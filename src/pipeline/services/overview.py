@@ -16,8 +16,8 @@ from pipeline.services.layout import Layout
 from pipeline.services.processes import Service, State
 from pipeline.services.running import prefect_server
 
-NOT_YET = ("no answer", "no server", "offline")
-"""States of a service that runs and has not answered yet, or no longer."""
+NOT_YET = ("no answer", "no server", "offline", "ended")
+"""States of a service that the keeper starts again, or has just started."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from pipeline.services.api import ALIVE, PrefectServer, answers
 from pipeline.services.keeper import KEEPER
 from pipeline.services.layout import Layout, environment, repository
 from pipeline.services.orchestration import configure, pause_again, paused_deployments
-from pipeline.services.overview import NOT_YET, services
 from pipeline.services.processes import Service, State
 from pipeline.services.running import prefect_server
+from pipeline.services.waiting import until_answering
 from pipeline.services.workers import Asked, workers
 
 PREFECT_PORT = 4200
@@ -85,28 +85,8 @@ def up(
     if state.host != host:
         raise ServiceError(f"the services already run on {state.host}; `engram down` first")
     say("the services already run")
-    _until_answering(root, say)
+    until_answering(root, say, START_SECONDS)
     return state
-
-
-def _until_answering(root: Path, say: Say) -> None:
-    """Wait for services that run and do not answer yet: the keeper may just have started them again.
-
-    Not under the lock, which the keeper needs to start others.
-
-    Raises:
-        ServiceError: One does not answer for as long as a start may take.
-    """
-    deadline, told = time.monotonic() + START_SECONDS, False
-    while waiting := [row.name for row in services(root) if row.state in NOT_YET]:
-        if time.monotonic() > deadline:
-            raise ServiceError(
-                f"{', '.join(waiting)} did not answer within {START_SECONDS:.0f} s; `engram down`, then `engram up`"
-            )
-        if not told:
-            say(f"waiting for {', '.join(waiting)}")
-            told = True
-        time.sleep(0.3)
 
 
 def down(root: Path, say: Say) -> int:

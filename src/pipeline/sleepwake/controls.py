@@ -127,10 +127,12 @@ def window_alone(examined: Examined) -> dict[str, Any]:
     }
 
 
-def recall_in_streams(model: SleepWakeModel, config: SleepWakeConfig, corpus: Corpus, memory: bool) -> float:
-    """Share of facts that are answered in streams of reported keys."""
+def recall_in_streams(
+    model: SleepWakeModel, config: SleepWakeConfig, corpus: Corpus, memory: bool, shape: StreamConfig | None = None
+) -> float:
+    """Share of facts answered in streams of reported keys, of pre-training's shape unless another is given."""
     generator = np.random.default_rng([config.seed, *b"reported streams"])
-    shape, count = config.pretrain.stream, config.evaluation.recall_streams
+    shape, count = shape or config.pretrain.stream, config.evaluation.recall_streams
     return stream_recall(model, recall_streams(generator, corpus.test, config.episodes.part, shape, count), memory)
 
 
@@ -139,14 +141,14 @@ def passkey_shares(model: SleepWakeModel, config: SleepWakeConfig, corpus: Corpu
 
     Mohtashami and Jaggi 2023, arXiv:2305.16300; here key and value are drawn anew for every stream.
     """
-    found = dict[str, dict[str, float]]()
-    for length in config.evaluation.passkey:
-        generator = np.random.default_rng([config.seed, length, *b"passkey"])
-        shape, count = StreamConfig(length=length, facts=1, asked=1), config.evaluation.recall_streams
-        drawn = recall_streams(generator, corpus.test, config.episodes.part, shape, count)
-        shares = (stream_recall(model, drawn, memory) for memory in (True, False))
-        found[str(length)] = dict(zip(("with_memory", "without"), shares, strict=True))
-    return found
+    shapes = {str(length): StreamConfig(length=length, facts=1, asked=1) for length in config.evaluation.passkey}
+    return {
+        length: {
+            name: recall_in_streams(model, config, corpus, memory, shape)
+            for name, memory in (("with_memory", True), ("without", False))
+        }
+        for length, shape in shapes.items()
+    }
 
 
 CONTROLS: dict[str, Callable[[Examined], dict[str, Any]]] = {
@@ -165,5 +167,9 @@ def controls_of(config: SleepWakeConfig) -> list[str]:
 def control_steps(config: SleepWakeConfig, steps: int) -> int:
     """Optimiser steps of all controls of a run, at most."""
     names, sleeps = controls_of(config), 1 + len(config.later_cycles)
-    each = {"no_sleep": steps, "replay_only": sleeps * config.sleep.steps, "window_alone": config.pretrain.steps}
+    each = {
+        "no_sleep": steps,
+        "replay_only": sleeps * config.sleep_of(config.sleep.first_cycle).steps,
+        "window_alone": config.pretrain.steps,
+    }
     return sum(each[name] for name in names)
