@@ -24,10 +24,10 @@ class TextConfig(Section):
 class SleepWakeEvaluationConfig(Section):
     """What is measured beside the model itself."""
 
-    controls: Literal["none", "default", "full"] = Field(
+    controls: Literal["none", "matched", "default", "full"] = Field(
         "full",
-        description="default: as many steps without memories, and memories without rehearsal; full: also a model of "
-        "the window alone, trained as long; none",
+        description="matched: as many steps without memories; default: also all sleeps with memories alone, without "
+        "rehearsal; full: also a model of the window alone, trained as long; none",
     )
     recall_streams: int = Field(32, ge=1, description="streams in which facts are told early and asked late")
     passkey: tuple[Annotated[int, Field(ge=64)], ...] = Field(

@@ -16,7 +16,7 @@ from pipeline.sleepwake.text import Corpus, read_corpus
 
 
 def device_of(config: SleepWakeConfig) -> str:
-    """``cpu``; or ``cuda``, where matrix products may round to TF32 from now on.
+    """``cpu``; or ``cuda``, where matrix products may round to TF32 from now on and attention is not cuDNN's.
 
     Raises:
         ConfigError: A GPU is asked for and none is visible.
@@ -27,6 +27,7 @@ def device_of(config: SleepWakeConfig) -> str:
     if not visible or config.device == "cpu":
         return "cpu"
     torch.set_float32_matmul_precision("high")
+    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for every shape, and batches here have many
     return "cuda"
 
 

@@ -9,6 +9,8 @@ Rotary positions: Su et al. 2021, arXiv:2104.09864. Root-mean-square norms: Zhan
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, gelu, pad, scaled_dot_product_attention
@@ -25,13 +27,19 @@ _INITIAL_STD = 0.02
 
 
 def rotate(values: Tensor) -> Tensor:
-    """Rotary positions of queries or keys (B, H, L, D), D even: the pair (i, i + D/2) turns by t · 10000^(−2i/D)."""
-    length, half = values.shape[-2], values.shape[-1] // 2
-    rates = _ROTARY_BASE ** (-torch.arange(half, device=values.device) / half)
-    angles = torch.arange(length, device=values.device)[:, None] * rates  # (L, D/2)
+    """Rotary positions of queries or keys (…, L, D), D even: the pair (i, i + D/2) turns by t · 10000^(−2i/D)."""
+    half = values.shape[-1] // 2
+    cosine, sine = _turns(values.shape[-2], half, values.dtype, values.device)
     first, second = values[..., :half], values[..., half:]
-    cosine, sine = angles.cos().to(values.dtype), angles.sin().to(values.dtype)
     return torch.cat([first * cosine - second * sine, first * sine + second * cosine], -1)
+
+
+@lru_cache(maxsize=64)
+def _turns(length: int, half: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosine and sine of every position's angles, (L, D/2) each."""
+    rates = _ROTARY_BASE ** (-torch.arange(half, device=device) / half)
+    angles = torch.arange(length, device=device)[:, None] * rates
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 class Block(nn.Module):
@@ -49,16 +57,17 @@ class Block(nn.Module):
     def forward(self, stream: Tensor) -> Tensor:
         """The stream (B, L, W) behind this block."""
         parts = self.attention(self.attention_norm(stream)).view(*stream.shape[:2], 3, self.heads, -1)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, W/H) each
-        mixed = scaled_dot_product_attention(rotate(queries), rotate(keys), values, is_causal=True)
-        return self.extend(stream, mixed)
-
-    def extend(self, stream: Tensor, mixed: Tensor) -> Tensor:
-        """The stream (B, L, W) with what attention gave (B, H, L, W/H) and the feed-forward network added to it."""
+        parts = parts.permute(2, 0, 3, 1, 4)  # queries, keys, values: (B, H, L, W/H) each
+        queries, keys = rotate(parts[:2])
+        mixed = self.mixed(queries, keys, parts[2])
         attended = self.joined(mixed.transpose(1, 2).flatten(2))
         stream = stream + dropout(attended, self.dropout, self.training)
         thought = self.down(gelu(self.up(self.network_norm(stream))))
         return stream + dropout(thought, self.dropout, self.training)
+
+    def mixed(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """What causal attention gives, (B, H, L, W/H), for rotated queries and keys and values of that shape."""
+        return scaled_dot_product_attention(queries, keys, values, is_causal=True)
 
 
 class ByteModel(nn.Module):

@@ -37,6 +37,11 @@ def byte_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.op
     return torch.optim.AdamW(groups, lr=lr, betas=_BETAS)
 
 
+def half_precision(device: torch.device) -> torch.autocast:
+    """Products in bfloat16 on a GPU, weights and sums as they are; nothing changes on a CPU."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda")
+
+
 def windows(text: Bytes, count: int, length: int, generator: np.random.Generator) -> torch.Tensor:
     """Byte values (count, length), int64, from uniform places of a text (N,).
 

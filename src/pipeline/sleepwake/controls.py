@@ -160,7 +160,12 @@ CONTROLS: dict[str, Callable[[Examined], dict[str, Any]]] = {
 
 def controls_of(config: SleepWakeConfig) -> list[str]:
     """Names of the controls that a run takes."""
-    chosen = {"none": (), "default": ("no_sleep", "replay_only"), "full": tuple(CONTROLS)}
+    chosen = {
+        "none": (),
+        "matched": ("no_sleep",),
+        "default": ("no_sleep", "replay_only"),
+        "full": tuple(CONTROLS),
+    }
     return list(chosen[config.evaluation.controls])
 
 

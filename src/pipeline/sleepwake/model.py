@@ -14,12 +14,14 @@ Keys and queries are one function, so that a context that occurs again reads wha
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, pad, scaled_dot_product_attention
 
 from pipeline.config.sleepwake import SleepWakeModelConfig
-from pipeline.sleepwake.byte_model import BEGIN, Block, ByteModel, rotate
+from pipeline.sleepwake.byte_model import BEGIN, Block, ByteModel
 from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, initial_gates, learn
 
 _PERSISTENT_STD = 0.02
@@ -36,12 +38,9 @@ class WindowBlock(Block):
             torch.randn(2, config.heads, config.persistent, config.width // config.heads) * _PERSISTENT_STD
         )
 
-    def forward(self, stream: Tensor) -> Tensor:
-        """The stream (B, L, W) behind this block."""
-        parts = self.attention(self.attention_norm(stream)).view(*stream.shape[:2], 3, self.heads, -1)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # (B, H, L, W/H) each
-        mixed = window_attention(rotate(queries), rotate(keys), values, self.persistent, self.window)
-        return self.extend(stream, mixed)
+    def mixed(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """What attention gives, (B, H, L, W/H), for rotated queries and keys and values of that shape."""
+        return window_attention(queries, keys, values, self.persistent, self.window)
 
 
 def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: Tensor, window: int) -> Tensor:
@@ -60,18 +59,21 @@ def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: 
         (B, H, L, D).
     """
     batch, heads, length, size = queries.shape
-    piece = min(window, length)
-    pieces = -(-length // piece)
-    rest = pieces * piece - length
-    queries, keys, values = (
-        pad(part, (0, 0, 0, rest)).view(batch, heads, pieces, piece, size) for part in (queries, keys, values)
-    )
-    places = torch.arange(piece, device=queries.device)
-    apart = places[:, None] - torch.cat([places - piece, places])[None, :]
-    seen = ((apart >= 0) & (apart < window)).expand(pieces, piece, 2 * piece).clone()
-    seen[0, :, :piece] = False
     fixed = persistent.shape[2]
-    seen = torch.cat([seen.new_ones(pieces, piece, fixed), seen], -1)
+    persistent = persistent.to(keys.dtype)
+    if length <= window:
+        keys, values = (
+            torch.cat([lasting.expand(batch, -1, -1, -1), part], 2)
+            for lasting, part in zip(persistent, (keys, values), strict=True)
+        )
+        return scaled_dot_product_attention(
+            queries, keys, values, attn_mask=_seen(1, length, window, fixed, keys.device)
+        )
+    pieces = -(-length // window)
+    rest = pieces * window - length
+    queries, keys, values = (
+        pad(part, (0, 0, 0, rest)).view(batch, heads, pieces, window, size) for part in (queries, keys, values)
+    )
     keys, values = (
         torch.cat(
             [
@@ -81,10 +83,24 @@ def window_attention(queries: Tensor, keys: Tensor, values: Tensor, persistent: 
             ],
             3,
         )
-        for lasting, part in zip(persistent.to(keys.dtype), (keys, values), strict=True)
+        for lasting, part in zip(persistent, (keys, values), strict=True)
     )
-    found = scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
-    return found.reshape(batch, heads, pieces * piece, size)[:, :, :length]
+    found = scaled_dot_product_attention(
+        queries, keys, values, attn_mask=_seen(pieces, window, window, fixed, keys.device)
+    )
+    return found.reshape(batch, heads, pieces * window, size)[:, :, :length]
+
+
+@lru_cache(maxsize=64)
+def _seen(pieces: int, piece: int, window: int, fixed: int, device: torch.device) -> Tensor:
+    """Which keys each query sees: (L, P + L) of one piece, else (pieces, L, P + 2 L), the piece before included."""
+    places = torch.arange(piece, device=device)
+    before = places[:0] if pieces == 1 else places - piece
+    apart = places[:, None] - torch.cat([before, places])[None, :]
+    seen = ((apart >= 0) & (apart < window)).expand(pieces, -1, -1).clone()
+    seen[0, :, : len(before)] = False
+    seen = torch.cat([seen.new_ones(pieces, piece, fixed), seen], -1)
+    return seen[0] if pieces == 1 else seen
 
 
 class SequenceMemory(nn.Module):

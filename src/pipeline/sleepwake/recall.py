@@ -79,12 +79,30 @@ def _continued(
     return [Reply(bytes(text), share) for text, share in zip(texts, shares.cpu().tolist(), strict=True)]
 
 
+@torch.no_grad()
 def recalled(
     model: SleepWakeModel, questions: Sequence[bytes], answers: Sequence[bytes], memory: bool = False
 ) -> list[bool]:
-    """Whether each question is continued by its whole answer."""
-    found = replies(model, questions, [len(answer) for answer in answers], memory)
-    return [reply.text == answer for reply, answer in zip(found, answers, strict=True)]
+    """Whether each question is continued by its whole answer, the likeliest byte each time.
+
+    One pass judges all bytes of an answer behind the right ones before them: the first wrong byte of a continuation
+    stands behind right ones alone.
+    """
+    model.eval()
+    device = model.embedding.weight.device
+    rows = [question + answer for question, answer in zip(questions, answers, strict=True)]
+    order, size = sorted(range(len(rows)), key=lambda number: len(rows[number])), _BATCH[device.type]
+    found = dict[int, bool]()
+    for first in range(0, len(order), size):
+        chosen = order[first : first + size]
+        length = max(len(rows[number]) for number in chosen)
+        values = torch.tensor([list(rows[number].ljust(length, b"\0")) for number in chosen], device=device)
+        begins = torch.tensor([len(questions[number]) for number in chosen], device=device)[:, None]
+        ends = torch.tensor([len(rows[number]) for number in chosen], device=device)[:, None]
+        places = torch.arange(length, device=device)
+        wrong = (model.of_bytes(values, memory)[..., :256].argmax(-1) != values) & (places >= begins) & (places < ends)
+        found |= dict(zip(chosen, (~wrong.any(1)).tolist(), strict=True))
+    return [found[number] for number in range(len(rows))]
 
 
 def recall_of(model: SleepWakeModel, facts: Sequence[Fact], memory: bool = False) -> float:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pipeline.config.sleepwake_night import SleepConfig
 from pipeline.sleepwake.byte_model import BEGIN
@@ -24,40 +26,45 @@ _BATCH = {"cpu": 128, "cuda": 2048}  # rows a pass; on a GPU passes cost more th
 
 
 @dataclass(frozen=True)
-class MemoryRows:
-    """Memories as sequences, on the teacher's device.
+class Labelled:
+    """Sequences with labels, on the teacher's device.
 
     Attributes:
-        values: Context, then target, padded, (N, L).
-        weights: Of every byte in the loss: 1 of targets, less of contexts, 0 of padding, (N, L).
-        targets: Where targets stand, bool (N, L).
+        values: Byte values, padded, (N, L).
         soft: The teacher's log-probabilities of every byte, (N, L, 256).
-        right: Share of memories whose every byte is the teacher's likeliest.
+        weights: Of every byte in the loss, 0 of padding, (N, L).
     """
 
     values: Tensor
-    weights: Tensor
-    targets: Tensor
-    soft: Tensor
-    right: float
-
-    def cpu(self) -> MemoryRows:
-        """The same in main memory."""
-        values, weights, targets, soft = (part.cpu() for part in (self.values, self.weights, self.targets, self.soft))
-        return MemoryRows(values, weights, targets, soft, self.right)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """Sequences, log-probabilities that the old weights gave their bytes, and weights: (N, L), (N, L, 256), (N, L)."""
-
-    values: Tensor
     soft: Tensor
     weights: Tensor
+
+    @cached_property
+    def sizes(self) -> Tensor:
+        """Bytes of every sequence before its padding, (N,), in main memory."""
+        places = torch.arange(1, self.weights.shape[1] + 1, device=self.weights.device)
+        return ((self.weights > 0) * places).amax(1).cpu()
 
     def cpu(self) -> Labelled:
         """The same in main memory."""
         return Labelled(self.values.cpu(), self.soft.cpu(), self.weights.cpu())
+
+
+@dataclass(frozen=True)
+class MemoryRows(Labelled):
+    """Memories as sequences, context, then target; targets weigh 1, contexts less.
+
+    Attributes:
+        targets: Where targets stand, bool (N, L).
+        right: Share of memories whose every byte is the teacher's likeliest.
+    """
+
+    targets: Tensor
+    right: float
+
+    def cpu(self) -> MemoryRows:
+        """The same in main memory."""
+        return MemoryRows(self.values.cpu(), self.soft.cpu(), self.weights.cpu(), self.targets.cpu(), self.right)
 
 
 def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = None) -> Labelled:
@@ -73,6 +80,51 @@ def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = N
 def log_shares(model: SleepWakeModel, values: Tensor, memory: bool = False) -> Tensor:
     """Log-probabilities of bytes, (B, L, 256), for byte values (B, L)."""
     return model.of_bytes(values, memory)[..., :256].log_softmax(-1)
+
+
+def shares_together(model: SleepWakeModel, parts: Sequence[Tensor], sizes: Sequence[Tensor]) -> list[Tensor]:
+    """Log-probabilities of several batches in at most three passes, each of rows of like length: little is padding.
+
+    Args:
+        model: The student.
+        parts: Byte values (B, L) of each batch, padded behind.
+        sizes: Bytes of every row before its padding, (B,), in main memory.
+
+    Returns:
+        (B, L, 256) of each; 0 of padding that no pass computed.
+    """
+    found = [torch.zeros(*part.shape, 256, device=part.device) for part in parts]
+    least = 0
+    for most in cuts_of(torch.cat(list(sizes)).numpy()):
+        chosen = [((lengths > least) & (lengths <= most)).nonzero()[:, 0].to(parts[0].device) for lengths in sizes]
+        taken = [part[rows, :most] for part, rows in zip(parts, chosen, strict=True)]
+        shares = log_shares(model, torch.cat([pad(part, (0, most - part.shape[1])) for part in taken]))
+        first = 0
+        for number, (part, rows) in enumerate(zip(taken, chosen, strict=True)):
+            new = shares[first : first + len(part), : part.shape[1]]
+            if part.shape == parts[number].shape:
+                found[number] = new
+            elif len(part):
+                found[number][rows, : part.shape[1]] = new
+            first += len(part)
+        least = most
+    return found
+
+
+def cuts_of(lengths: npt.NDArray[np.int64], passes: int = 3) -> list[int]:
+    """Lengths up to which rows are padded in each pass, rising, so that least is computed for rows of ``lengths``."""
+    kinds, counts = np.unique(lengths, return_counts=True)
+    below = np.concatenate([[0], counts.cumsum()])  # rows shorter than each kind, then all
+    padded = (below - below[:, None]) * np.concatenate([[0], kinds])  # one pass over kinds [begin, end)
+    padded = np.where(padded < 0, np.iinfo(np.int64).max // 2, padded)
+    cost, begins = padded[0], list[npt.NDArray[np.int64]]()
+    for _ in range(passes - 1):
+        tried = cost[:, None] + padded
+        cost, begins = tried.min(0), [*begins, tried.argmin(0)]
+    ends = [len(kinds)]
+    for begin in reversed(begins):
+        ends.append(int(begin[ends[-1]]))
+    return sorted({int(kinds[end - 1]) for end in ends if end})
 
 
 @torch.no_grad()
@@ -97,7 +149,7 @@ def memory_rows(teacher: SleepWakeModel, slots: Sequence[Slot], config: SleepCon
             twice = torch.cat([part, torch.full_like(part[:, :1], ord("\n")), part], 1)
             labels[rows, :size] = log_shares(teacher, twice, memory=True)[:, size + 1 :]
     wrong = (labels.argmax(-1) != values) & targets
-    return MemoryRows(values, weights, targets, labels, float((~wrong.any(1)).double().mean()))
+    return MemoryRows(values, labels, weights, targets, float((~wrong.any(1)).double().mean()))
 
 
 @torch.no_grad()

@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import nll_loss
+from torch.nn.utils import clip_grad_norm_, parameters_to_vector
 
 from pipeline.config.sleepwake_night import SleepConfig
-from pipeline.sleepwake.byte_training import byte_optimizer, windows
+from pipeline.sleepwake.byte_training import byte_optimizer, half_precision, windows
 from pipeline.sleepwake.material import Material, material_of
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recalled
-from pipeline.sleepwake.rehearsal import MemoryRows, divergence, fisher_information, log_shares
+from pipeline.sleepwake.rehearsal import Labelled, MemoryRows, divergence, fisher_information, shares_together
 from pipeline.sleepwake.surprise_store import Slot
 from pipeline.sleepwake.text import Bytes
 from pipeline.sleepwake.weights import is_trained, weight_change
@@ -128,11 +129,11 @@ class _Night:
             weight.requires_grad_(is_trained(name, config, model.config.memory_block))
         self.optimizer = byte_optimizer(model, config.lr, config.weight_decay)
         self.lr, self.start_nats = config.lr, nats(model, self.probe_text)
-        self.anchor = [weight.detach().clone() for weight in model.parameters()]
-        self.holds = [torch.zeros(()) for _ in self.anchor]
+        self.anchor = parameters_to_vector(model.parameters()).detach()
+        self.holds = torch.zeros_like(self.anchor)
         if config.ewc:
             rows = windows(text, config.ewc_rows, config.text_length, generator)
-            self.holds = [config.ewc / 2 * part for part in fisher_information(model, rows)]
+            self.holds = config.ewc / 2 * parameters_to_vector(fisher_information(model, rows))
         self.passed = [0] * len(slots)
         self.good, self.good_passed = _state(model), list(self.passed)
         self.mean_loss: float | None = None
@@ -160,11 +161,12 @@ class _Night:
         rate = self.lr * min(1.0, (step + 1) / max(1, self.config.warmup), 1 - 0.9 * step / self.config.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        figures = self._losses()
+        with half_precision(self.device):
+            figures = self._losses()
         loss = torch.stack(list(figures.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
         row = {"loss": float(loss.detach())} | {
             f"loss.{name}": float(value.detach()) for name, value in figures.items()
@@ -175,40 +177,38 @@ class _Night:
 
     def _losses(self) -> dict[str, Tensor]:
         """Every part of the loss of one step, weighted."""
-        config, found = self.config, dict[str, Tensor]()
-        if self.material.memories is not None:
-            found |= self._memory_losses(self.material.memories)
+        config, material, found = self.config, self.material, dict[str, Tensor]()
         pools = {
-            "pseudo": (self.material.invented, config.pseudo_rows, config.pseudo_weight),
-            "cues": (self.material.cued, config.cue_rows, config.cue_weight),
-            "text": (self.material.text, self.material.text_rows, config.text_weight),
+            "memory": (material.memories, config.memory_rows, 1.0),
+            "pseudo": (material.invented, config.pseudo_rows, config.pseudo_weight),
+            "cues": (material.cued, config.cue_rows, config.cue_weight),
+            "text": (material.text, material.text_rows, config.text_weight),
         }
-        for name, (pool, rows, weight) in pools.items():
-            if pool is not None:
-                chosen = torch.from_numpy(self.generator.integers(len(pool.values), size=rows))
-                values, old = pool.values[chosen].to(self.device), pool.soft[chosen].to(self.device)
-                weights = pool.weights[chosen].to(self.device)
-                found[name] = weight * divergence(old, log_shares(self.model, values), weights)
+        taken = {name: (pool, self._drawn(name, pool, rows)) for name, (pool, rows, _) in pools.items() if pool}
+        values = [pool.values[chosen].to(self.device) for pool, chosen in taken.values()]
+        shares = shares_together(self.model, values, [pool.sizes[chosen] for pool, chosen in taken.values()])
+        for (name, (pool, chosen)), part, new in zip(taken.items(), values, shares, strict=True):
+            old, weights = pool.soft[chosen].to(self.device), pool.weights[chosen].to(self.device)
+            if not isinstance(pool, MemoryRows):
+                found[name] = pools[name][2] * divergence(old, new, weights)
+                continue
+            targets = pool.targets[chosen].to(self.device)
+            hard = nll_loss(new.flatten(0, 1), part.flatten(), reduction="none").view(part.shape)
+            found[name] = (hard * weights).sum() / targets.sum()
+            if config.consolidation_strength:
+                found["teacher"] = config.consolidation_strength * divergence(old, new, targets.float())
         if config.l2sp or config.ewc:
-            apart = [new - old for new, old in zip(self.model.parameters(), self.anchor, strict=True)]
-            held = [part.square() * (config.l2sp + factor) for part, factor in zip(apart, self.holds, strict=True)]
-            found["held"] = torch.stack([part.sum() for part in held]).sum()
+            apart = parameters_to_vector(self.model.parameters()) - self.anchor
+            found["held"] = (apart.square() * (config.l2sp + self.holds)).sum()
         return found
 
-    def _memory_losses(self, rows: MemoryRows) -> dict[str, Tensor]:
-        config = self.config
-        count = len(rows.values)
-        drawn = self.generator.choice(count, size=min(config.memory_rows, count), replace=False, p=self.material.shares)
-        chosen = torch.from_numpy(drawn)
-        values, weights, targets, soft = (
-            part[chosen].to(self.device) for part in (rows.values, rows.weights, rows.targets, rows.soft)
-        )
-        new = log_shares(self.model, values)
-        hard = nll_loss(new.flatten(0, 1), values.flatten(), reduction="none").view(values.shape)
-        found = {"memory": (hard * weights).sum() / targets.sum()}
-        if config.consolidation_strength:
-            found["teacher"] = config.consolidation_strength * divergence(soft, new, targets.float())
-        return found
+    def _drawn(self, name: str, pool: Labelled, rows: int) -> Tensor:
+        """Numbers of ``rows`` sequences of a pool: memories by importance and each once, all else evenly."""
+        count = len(pool.values)
+        if name == "memory":
+            shares = self.material.shares
+            return torch.from_numpy(self.generator.choice(count, size=min(rows, count), replace=False, p=shares))
+        return torch.from_numpy(self.generator.integers(count, size=rows))
 
     def _probe(self, step: int, loss: float) -> None:
         """Ask every memory, measure base text, and take back what harmed it."""
