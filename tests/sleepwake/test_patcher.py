@@ -82,7 +82,7 @@ def test_a_fitted_threshold_gives_the_target_on_other_text(rule: str, limits: tu
 
 
 def test_without_limits_the_threshold_is_the_quantile() -> None:
-    entropy = noise(1, 20_000)
+    entropy = noise(40, 500)
     threshold = fit_threshold(entropy, PatchConfig(max_patch=1000))
     assert threshold == pytest.approx(float(entropy.quantile(1 - 1 / 4.5)), rel=0.02)
 
