@@ -45,8 +45,8 @@ $(STAMP):
 demo: setup ## one night on the real model: fifty events, memory off, report
 	@engram run consolidation/episodic
 
-# Suites and evaluation are long loops over text, which coverage makes several times as slow; the flows of the rest run them too.
-UNTRACED := tests/suites tests/evaluation
+# What coverage makes several times as slow and other tests run as well: long loops over text, many whole nights one after another.
+UNTRACED := tests/suites tests/sessions tests/evaluation
 test: setup ## all tests, with coverage of src/pipeline
 	@OMP_NUM_THREADS=1 pytest $(UNTRACED) -n 2 --dist loadfile
 	@OMP_NUM_THREADS=1 pytest --ignore=tests/system $(addprefix --ignore=,$(UNTRACED)) -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import yaml
 from pipeline.errors import ConfigError
 
 
-@dataclass
+@dataclass(frozen=True)
 class Node:
     """A value with the place that set it; ``children`` is set for mappings, ``value`` for everything else."""
 
@@ -119,6 +120,12 @@ class _Reader:
             yield str(key.value), (key, value)
 
 
+@lru_cache(maxsize=32)
+def _read(name: str, text: str) -> Node:
+    """Every stage of a run reads the run's file anew, which takes longer to parse than to compare."""
+    return _Reader(name, numbered=True).read(text)
+
+
 def read_yaml(path: Path) -> Node:
     """Read a YAML file; an empty one is an empty mapping.
 
@@ -135,7 +142,7 @@ def read_yaml(path: Path) -> Node:
         raise ConfigError(f"{name}: cannot read the configuration: {reason}") from None
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{name}: expected at most {MAX_BYTES:,} bytes; a configuration is not that large")
-    node = _Reader(name, numbered=True).read(text)
+    node = _read(name, text)
     if node.children is None and node.value is not None:
         raise ConfigError(f"{node.origin}: expected 'key: value' lines, found {node.value!r}")
     return Node(node.origin, children=node.children or {})
