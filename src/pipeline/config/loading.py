@@ -137,7 +137,8 @@ def _model(flow: str, where: str) -> type[FlowConfig]:
 def _with_parents(path: Path, seen: tuple[Path, ...]) -> Node:
     """A file merged over the files that it extends."""
     tree = read_yaml(path)
-    parent = (tree.children or {}).pop("extends", None)
+    keys = dict(tree.children or {})
+    parent = keys.pop("extends", None)
     if parent is None:
         return tree
     if not isinstance(parent.value, str):
@@ -147,7 +148,7 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> Node:
         raise ConfigError(f"{parent.origin}: {path.name} extends itself through {parent.value}")
     if not base.is_file():
         raise ConfigError(f"{parent.origin}: extends names {parent.value}, and there is no such file in {path.parent}")
-    return _with_parents(base, (*seen, path.resolve())).merged(tree)
+    return _with_parents(base, (*seen, path.resolve())).merged(Node(tree.origin, children=keys))
 
 
 def _validated(model: type[_Section], tree: Node) -> _Section:

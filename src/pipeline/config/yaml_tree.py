@@ -6,7 +6,7 @@ Scalars follow YAML 1.2's core schema: ``1e-3`` is a number, and ``no``, ``on`` 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ class Node:
 
     origin: str
     value: Any = None
-    children: dict[str, Node] | None = None
+    children: Mapping[str, Node] | None = None
 
     def plain(self) -> Any:
         """The values alone."""
