@@ -184,7 +184,7 @@ class _Night:
             "cues": (material.cued, config.cue_rows, config.cue_weight),
             "text": (material.text, material.text_rows, config.text_weight),
         }
-        taken = {name: (pool, self._drawn(name, pool, rows)) for name, (pool, rows, _) in pools.items() if pool}
+        taken = {name: (pool, self._drawn(pool, rows)) for name, (pool, rows, _) in pools.items() if pool}
         values = [pool.values[chosen].to(self.device) for pool, chosen in taken.values()]
         shares = shares_together(self.model, values, [pool.sizes[chosen] for pool, chosen in taken.values()])
         for (name, (pool, chosen)), part, new in zip(taken.items(), values, shares, strict=True):
@@ -202,10 +202,10 @@ class _Night:
             found["held"] = (apart.square() * (config.l2sp + self.holds)).sum()
         return found
 
-    def _drawn(self, name: str, pool: Labelled, rows: int) -> Tensor:
+    def _drawn(self, pool: Labelled, rows: int) -> Tensor:
         """Numbers of ``rows`` sequences of a pool: memories by importance and each once, all else evenly."""
         count = len(pool.values)
-        if name == "memory":
+        if isinstance(pool, MemoryRows):
             shares = self.material.shares
             return torch.from_numpy(self.generator.choice(count, size=min(rows, count), replace=False, p=shares))
         return torch.from_numpy(self.generator.integers(count, size=rows))
