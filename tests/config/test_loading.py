@@ -24,6 +24,8 @@ from pipeline.config import (
     read_config,
     register_flow,
 )
+from pipeline.config.loading import load_section
+from pipeline.config.section import Section
 from pipeline.config.yaml_tree import read_yaml
 from pipeline.errors import ConfigError
 
@@ -122,6 +124,30 @@ def test_overrides_of_null_lists_mappings_and_numbers_as_text(configs: Path) -> 
 
 def test_the_last_override_wins(configs: Path) -> None:
     assert load(configs, "suite: {n: 1}", "suite.n=2", "suite.n=3").suite.n == 3
+
+
+def test_what_a_part_leaves_open_is_the_default_of_its_place(configs: Path) -> None:
+    class Inner(Section):
+        size: int = 1
+        other: int = 1
+
+    class Part(Section):
+        inner: Inner = Inner(size=2)
+        name: str = "class"
+
+    class Whole(Section):
+        part: Part = Part(inner=Inner(size=3), name="place")
+        none: Part | None = None
+
+    def given(text: str, *overrides: str) -> Whole:
+        (configs / "whole.yaml").write_text(text)
+        return load_section(Whole, configs / "whole.yaml", overrides)
+
+    assert given("{}") == Whole()
+    one = given("part: {inner: {other: 7}}").part
+    assert (one.inner.size, one.inner.other, one.name) == (3, 7, "place")
+    assert given("part: {inner: {other: 7}}", "part.name=mine").part == Part(inner=Inner(size=3, other=7), name="mine")
+    assert given("none: {inner: {other: 7}}").none == Part(inner=Inner(size=2, other=7))
 
 
 def test_extends_merges_key_by_key(configs: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
 from pipeline.config.sleepwake import ByteModelConfig
 from pipeline.config.sleepwake_parts import ArithmeticConfig
+from pipeline.errors import DataError
 from pipeline.sleepwake.arithmetic import Problem, part_of, problems
 from pipeline.sleepwake.arithmetic_measures import asked, examined
 from pipeline.sleepwake.arithmetic_training import (
@@ -103,6 +105,12 @@ def test_training_lowers_the_loss_follows_the_seed_and_keeps_a_budget() -> None:
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
     _, direct = train_arithmetic(TINY, 0, False, "cpu", budget=flops)
     assert flops <= direct < 1.1 * flops < spent
+
+
+def test_responses_longer_than_the_context_are_refused() -> None:
+    config = TINY.model_copy(update={"operations": ("*",), "table": 30})
+    with pytest.raises(DataError, match=r"'\*' take up to \d+ bytes: raise context=64"):
+        train_arithmetic(config, 0, working=True, device="cpu")
 
 
 def test_figures_by_type() -> None:

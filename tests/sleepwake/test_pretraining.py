@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 import numpy as np
+import pytest
 
 from pipeline.config.sleepwake import PretrainConfig, StreamConfig
 from pipeline.sleepwake.arithmetic import problems
 from pipeline.sleepwake.facts import part_of
 from pipeline.sleepwake.pretraining import nats, plain_rows, pretrain, stream_recall
-from pipeline.sleepwake.streams import recall_streams
+from pipeline.sleepwake.streams import Streams, recall_streams
 from tests.sleepwake.tiny import sleepwake_model, text
 
 SHAPE = StreamConfig(length=96, facts=2, asked=2)
@@ -48,6 +49,21 @@ def test_a_model_of_the_window_alone_is_trained_without_its_memory() -> None:
     moved = [name for (name, new), old in zip(model.named_parameters(), fresh.parameters(), strict=True)
              if not new.equal(old)]  # fmt: skip
     assert moved and not any(name.startswith("memory.") for name in moved)
+
+
+def test_facts_are_scattered_for_good_once_answers_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = list[str]()
+
+    def drawn(*given: Any) -> Streams:
+        places.append(given[-1])
+        return recall_streams(*given)
+
+    monkeypatch.setattr("pipeline.sleepwake.pretraining.recall_streams", drawn)
+    for below, expected in ((0.0, {"near"}), (5.0, {"near", "scattered"})):
+        places.clear()
+        rows = pretrain(sleepwake_model(), text(), settings(scattered_below=below), 0)
+        assert set(places) == expected and places == sorted(places)
+    assert rows[0]["loss.answers"] > 5.0 > rows[-1]["loss.answers"]
 
 
 def test_recall_counts_whole_answers() -> None:

@@ -6,16 +6,18 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from pipeline.config.sleepwake import PretrainConfig
+from pipeline.config.sleepwake import PretrainConfig, StreamConfig
 from pipeline.config.sleepwake_night import SleepConfig, SurpriseStoreConfig
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import pretrain
 from pipeline.sleepwake.recall import recalled
-from pipeline.sleepwake.rehearsal import continued, fisher_information, made_up, memory_rows
+from pipeline.sleepwake.rehearsal import continued, divergence, fisher_information, log_shares, made_up, memory_rows
 from pipeline.sleepwake.sleep import Slept, sleep
+from pipeline.sleepwake.streams import recall_streams
 from pipeline.sleepwake.surprise_store import Memory, Slot, SurpriseStore
 from pipeline.sleepwake.weights import is_trained, weight_change
 from tests.sleepwake.tiny import sleepwake_model, text
@@ -33,7 +35,7 @@ def settings(**changes: Any) -> SleepConfig:
         "steps": 60, "memory_rows": 4, "pseudo_rows": 0, "text_rows": 0, "text_length": 16, "text_pool": 8,
         "pseudo_pool": 8, "probe_every": 20, "probe_bytes": 256, "lr": 0.02, "lr_max": 0.02, "warmup": 1,
         "drift_max": FREE, "transient_max": FREE, "control": False, "consolidation_strength": 0.0,
-        "ewc": 0.0,
+        "ewc": 0.0, "trained": "all", "stream_rows": 0,
     }  # fmt: skip
     return SleepConfig(**(known | changes))
 
@@ -99,6 +101,20 @@ def test_rehearsal_keeps_base_text_better_than_none() -> None:
     without = slept(alone, settings(steps=40)).probes[-1]["drift"]
     with_text = slept(rehearsed, settings(steps=40, text_rows=8, text_weight=50.0)).probes[-1]["drift"]
     assert with_text < without
+
+
+def test_rehearsed_streams_keep_what_is_read_with_the_memory() -> None:
+    shape, apart = StreamConfig(length=96, facts=2, asked=2), list[float]()
+    told = recall_streams(np.random.default_rng(0), text(seed=1), "validation", shape, 4).values
+    for rows in (0, 2):
+        model = reading()
+        teacher = copy.deepcopy(model)
+        slept(model, settings(stream_rows=rows, stream_pool=4, stream=shape, steps=40))
+        with torch.no_grad():
+            apart.append(
+                float(divergence(log_shares(teacher, told, memory=True), log_shares(model, told, memory=True)))
+            )
+    assert apart[1] < apart[0] / 2
 
 
 @pytest.mark.parametrize("held", [{"l2sp": 100.0}, {"ewc": 1e6}])

@@ -8,16 +8,16 @@ import pytest
 from pipeline.config.sleepwake import StreamConfig
 from pipeline.errors import DataError
 from pipeline.sleepwake.facts import part_of
-from pipeline.sleepwake.streams import packed, piece_of, recall_stream, recall_streams
+from pipeline.sleepwake.streams import Place, packed, piece_of, recall_stream, recall_streams
 
 TEXT = np.frombuffer(b"Nothing to see here. " * 200, np.uint8)
 SHAPE = StreamConfig(length=256, facts=5, asked=3)
 
 
-@pytest.mark.parametrize("near", [True, False])
-def test_marks_stand_at_values_and_nowhere_else(near: bool) -> None:
+@pytest.mark.parametrize("place", ["early", "near", "scattered"])
+def test_marks_stand_at_values_and_nowhere_else(place: Place) -> None:
     for seed in range(20):
-        stream = recall_stream(np.random.default_rng(seed), TEXT, "train", SHAPE, near)
+        stream = recall_stream(np.random.default_rng(seed), TEXT, "train", SHAPE, place)
         text = stream.values.tobytes().decode()
         assert len(text) == 256
         told, asked = (
@@ -33,6 +33,25 @@ def test_marks_stand_at_values_and_nowhere_else(near: bool) -> None:
 def test_what_asks_late_told_at_the_beginning() -> None:
     stream = recall_stream(np.random.default_rng(0), TEXT, "train", SHAPE)
     assert np.flatnonzero(stream.told)[0] == 8 and stream.values[:1].tobytes() == b"@"
+
+
+def test_facts_stand_together_or_apart() -> None:
+    spans = {"near": set[int](), "scattered": set[int]()}
+    for place in ("near", "scattered"):
+        for seed in range(10):
+            stream = recall_stream(np.random.default_rng(seed), TEXT, "train", SHAPE, place)
+            places = np.flatnonzero(stream.told)
+            spans[place].add(int(places[-1] - places[0]))
+            lines = stream.values.tobytes().split(b"\n")
+            assert place == "near" or sum(line[:1] == b"@" for line in lines) == 8  # each is a line of its own
+    assert spans["near"] == {4 * 14 + 4} and min(spans["scattered"]) > 4 * 14 + 4
+
+
+def test_a_share_of_streams_tells_early() -> None:
+    drawn = recall_streams(np.random.default_rng(0), TEXT, "train", SHAPE, 200, near_share=0.7, near="scattered")
+    apart = sum(int(row.nonzero()[-1] - row.nonzero()[0]) > 60 for row in drawn.told)
+    early = sum(int(row.nonzero()[0]) == 8 for row in drawn.told)
+    assert 120 < apart < 160 and 40 < early < 80
 
 
 def test_keys_are_of_the_part_that_was_asked() -> None:

@@ -17,9 +17,13 @@ from pipeline.sleepwake.worked_steps import answer_of, worked
         (Problem(99, "+", 7), "9+7+0=6,1 9+0+1=0,1 :106"),
         (Problem(42, "-", 15), "2-5-0=7,1 4-1-1=2,0 :27"),
         (Problem(7, "-", 15), "-15-7 5-7-0=8,1 1-0-1=0,0 :-8"),
-        (Problem(12, "*", 3), "1.12 2.24 3.36 :36"),
-        (Problem(17, "*", 12), "10.170 11.187 12.204 :204"),
-        (Problem(204, "/", 17), "10.170 11.187 12.204 :12"),
+        (Problem(12, "*", 3), "2*3+0=6,0 1*3+0=3,0 .36 :36"),
+        (Problem(17, "*", 12), "7*2+0=4,1 1*2+1=3,0 .34 7*1+0=7,0 1*1+0=1,0 .170 0+4+0=4,0 7+3+0=0,1 1+0+1=2,0 :204"),
+        (Problem(12, "*", 10), "2*0+0=0,0 1*0+0=0,0 .0 2*1+0=2,0 1*1+0=1,0 .120 :120"),
+        (
+            Problem(34, "/", 17),
+            "1.17 2.34 3.51 4.68 5.85 6.102 7.119 8.136 9.153 3,0 34,2.34 4-4-0=0,0 3-3-0=0,0 .0 :2",
+        ),
     ],
 )
 def test_steps_of_known_problems(problem: Problem, text: str) -> None:
@@ -36,9 +40,18 @@ def test_every_step_is_true(level: Level) -> None:
                 assert int(a) + int(b) + int(carry) == int(digit) + 10 * int(behind)
             else:
                 assert int(a) - int(b) - int(carry) == int(digit) - 10 * int(behind)
-        number = problem.right if problem.operation == "/" else problem.left
-        for times, multiple in re.findall(r"(\d+)\.(\d+)", text):
-            assert int(times) * number == int(multiple)
+        for a, times, carry, digit, behind in re.findall(r"(\d)\*(\d)\+(\d)=(\d),(\d)", text):
+            assert int(a) * int(times) + int(carry) == int(digit) + 10 * int(behind)
+        parts = [int(part) for part in re.findall(r" \.(\d+)", text)]
+        assert problem.operation != "*" or sum(parts) == int(problem.answer)
+        for count, multiple in re.findall(r"(\d)\.(\d+)", text):
+            assert int(count) * problem.right == int(multiple)
+        if problem.operation == "/":
+            digits = re.findall(r" (\d+),(\d)(?= |\.(\d+) [^.]*\.(\d+))", text)
+            assert int("".join(digit for _, digit, _, _ in digits)) == int(problem.answer)
+            for rest, digit, multiple, left in digits:
+                assert int(left or rest) == int(rest) - int(digit) * problem.right < problem.right
+                assert int(multiple or 0) == int(digit) * problem.right
 
 
 def test_the_answer_is_behind_the_last_mark() -> None:

@@ -10,7 +10,7 @@ import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -153,10 +153,35 @@ def _with_parents(path: Path, seen: tuple[Path, ...]) -> Node:
 
 def _validated(model: type[_Section], tree: Node) -> _Section:
     try:
-        return model.model_validate_json(json.dumps(tree.plain(), default=str))
+        return model.model_validate_json(json.dumps(_filled(model, tree.plain()), default=str))
     except ValidationError as error:
         keys = known_keys(model)
         raise ConfigError("\n".join(_explain(item, tree, keys) for item in error.errors())) from None
+
+
+def _filled(model: type[BaseModel], given: Any) -> Any:
+    """What a part leaves open, from the default that the part has in its model: it may differ from its class's."""
+    if not isinstance(given, dict):
+        return given
+    found = dict(given)
+    for name, field in model.model_fields.items():
+        if not isinstance(given.get(name), dict):
+            continue
+        if isinstance(field.default, Section):
+            found[name] = _merged(field.default.model_dump(mode="json", exclude_unset=True), found[name])
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
+        for kind in kinds:  # one, or one beside None
+            if issubclass(kind, BaseModel):
+                found[name] = _filled(kind, found[name])
+    return found
+
+
+def _merged(default: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Both, part by part; the second counts where they differ."""
+    return default | {
+        key: _merged(default[key], value) if isinstance(value, dict) and isinstance(default.get(key), dict) else value
+        for key, value in given.items()
+    }
 
 
 def _explain(error: Any, tree: Node, keys: dict[str, FieldInfo]) -> str:

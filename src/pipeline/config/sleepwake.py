@@ -86,7 +86,7 @@ class StreamConfig(Section):
     def _facts_fit_into_the_length(self) -> Self:
         if self.asked > self.facts:
             raise ValueError(f"asked={self.asked}: expected at most facts={self.facts}")
-        needed = 14 * (self.facts + self.asked) + 1
+        needed = 15 * self.facts + 14 * self.asked + 1
         if needed > self.length:
             raise ValueError(f"length={self.length}: {self.facts + self.asked} lines of facts need {needed}")
         return self
@@ -108,6 +108,12 @@ class PretrainConfig(ByteTrainConfig):
     stream: StreamConfig = Field(StreamConfig(), description="their shape")
     stream_weight: float = Field(2.0, gt=0, description="of the loss of streams, where text has 1")
     near_share: float = Field(0.7, ge=0, le=1, description="share of streams that may ask soon after they told")
+    scattered_below: float = Field(
+        0.5,
+        ge=0,
+        description="nats of answers, averaged over some 20 steps, below which these streams tell each fact at a place "
+        "of its own, a line between text, as days do; 0 never",
+    )
     answer_weight: float = Field(4.0, gt=0, description="of bytes of asked answers, where text has 1")
     told_weight: float = Field(0.1, ge=0, description="of bytes of told values, which nothing foretells")
 

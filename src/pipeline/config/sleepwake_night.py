@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
-from pipeline.config.sleepwake import SurpriseConfig
+from pipeline.config.sleepwake import StreamConfig, SurpriseConfig
 
 
 class EpisodesConfig(Section):
@@ -28,9 +28,12 @@ class SurprisesConfig(SurpriseConfig):
     rate: float = Field(0.07, gt=0, lt=1, description="share of bytes that should be events")
     least_events: int = Field(2, ge=1, description="events of a line that make it a memory")
     cut: float = Field(
-        0.5, ge=0, le=1, description="the target begins at the first event with this share of its line's largest z"
+        0.5,
+        ge=0,
+        le=1,
+        description="the target begins at the first event behind its context with this share of the line's largest z",
     )
-    least_context: int = Field(2, ge=1, description="bytes before the first event of a line, its question")
+    least_context: int = Field(2, ge=1, description="bytes of a line before its target, its question")
     most_bytes: int = Field(48, ge=4, description="bytes of a memory, context and target together")
     calibration: int = Field(16, ge=0, description="streams of training facts read before the first day")
 
@@ -78,6 +81,16 @@ class SleepConfig(Section):
     cue_weight: float = Field(
         12.0, ge=0, description="of the divergence on cues and what the old weights say behind them"
     )
+    stream_rows: int = Field(
+        2,
+        ge=0,
+        description="streams of training facts a step, read with the memory, with soft labels",
+    )
+    stream_pool: int = Field(64, ge=1, description="streams that are labelled before a sleep")
+    stream: StreamConfig = Field(StreamConfig(), description="their shape")
+    stream_weight: float = Field(
+        12.0, ge=0, description="of the divergence on streams, by which the weights keep reading the memory"
+    )
     pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
     text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")
     ewc: float = Field(
@@ -101,7 +114,9 @@ class SleepConfig(Section):
     )
     rollbacks: int = Field(3, ge=0, description="roll-backs after which a sleep ends")
     trained: Literal["all", "feed_forward", "later_blocks"] = Field(
-        "all", description="weights that a sleep may change: all, feed-forward networks, or blocks from the memory's on"
+        "later_blocks",
+        description="weights that a sleep may change: all, feed-forward networks, or blocks from the memory's on, and "
+        "so not what makes the memory's keys and values",
     )
     offload: bool = Field(
         False, description="the labels, and the teacher that has given them, wait in main memory and not on the GPU"

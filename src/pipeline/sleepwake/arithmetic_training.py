@@ -7,14 +7,14 @@ right = solved(model, every_problem("basic", "test", ("+",)), working=True, cont
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
 from pipeline.config.sleepwake_parts import ArithmeticConfig
-from pipeline.errors import TrainingError
+from pipeline.errors import DataError, TrainingError
 from pipeline.sleepwake.arithmetic import RANGES, Level, Operation, Part, Problem, part_of
 from pipeline.sleepwake.byte_model import BEGIN, END, VOCABULARY, ByteModel
 from pipeline.sleepwake.byte_training import byte_optimizer
@@ -93,13 +93,15 @@ def train_arithmetic(
         told: Called with the share that is done and the loss of every step.
 
     Raises:
+        DataError: A response is longer than the model's context.
         TrainingError: A loss is not finite.
     """
+    pools = {operation: by_digits(config, operation) for operation in config.operations}
+    _check_lengths(pools, working, config.model.context)
     model = ByteModel(config.model, seed)
     scale_by_inputs(model, seed, smaller=("joined.weight", "down.weight"))
     model.to(device).train()
     optimizer, generator = byte_optimizer(model, config.lr, config.weight_decay), torch.Generator().manual_seed(seed)
-    pools = {operation: by_digits(config, operation) for operation in config.operations}
     spent, step, way = 0, 0, 0.0
     while way < 1:
         for group in optimizer.param_groups:
@@ -118,6 +120,13 @@ def train_arithmetic(
         way = step / config.steps if budget is None else spent / budget
         told(way, loss.item())
     return model.eval(), spent
+
+
+def _check_lengths(pools: Mapping[Operation, Sequence[Sequence[Problem]]], working: bool, context: int) -> None:
+    for operation, groups in pools.items():
+        longest = max(len(one.question) + len(response(one, working)) + 1 for group in groups for one in group)
+        if longest > context:
+            raise DataError(f"responses of {operation!r} take up to {longest} bytes: raise context={context}")
 
 
 def by_digits(config: ArithmeticConfig, operation: Operation) -> list[list[Problem]]:

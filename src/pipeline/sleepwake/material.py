@@ -21,6 +21,7 @@ from pipeline.sleepwake.rehearsal import (
     made_up,
     memory_rows,
 )
+from pipeline.sleepwake.streams import recall_streams
 from pipeline.sleepwake.surprise_store import Slot
 from pipeline.sleepwake.text import Bytes
 
@@ -36,6 +37,7 @@ class Material:
         cued: Cues as the old weights continue them.
         text: Base text.
         text_rows: Rows of it a step.
+        streams: Streams of training facts, read with the memory.
     """
 
     memories: MemoryRows | None
@@ -44,12 +46,14 @@ class Material:
     cued: Labelled | None
     text: Labelled | None
     text_rows: int
+    streams: Labelled | None
 
     def cpu(self) -> Material:
         """The same in main memory."""
-        invented, cued, text = (pool and pool.cpu() for pool in (self.invented, self.cued, self.text))
+        pools = self.invented, self.cued, self.text, self.streams
+        invented, cued, text, streams = (pool and pool.cpu() for pool in pools)
         memories = self.memories and self.memories.cpu()
-        return replace(self, memories=memories, invented=invented, cued=cued, text=text)
+        return replace(self, memories=memories, invented=invented, cued=cued, text=text, streams=streams)
 
 
 def material_of(
@@ -82,7 +86,14 @@ def material_of(
         continued(teacher, cues, config) if cues and config.cue_rows else None,
         None if pool is None else labelled(teacher, pool),
         rows,
+        _streams(teacher, text, config, generator) if config.stream_rows else None,
     )
+
+
+def _streams(teacher: SleepWakeModel, text: Bytes, config: SleepConfig, generator: np.random.Generator) -> Labelled:
+    """Streams of training facts that the teacher has read with its memory; half of them ask soon after they told."""
+    drawn = recall_streams(generator, text, "train", config.stream, config.stream_pool, near_share=0.5)
+    return labelled(teacher, drawn.values, memory=True)
 
 
 def text_instead(slots: Sequence[Slot], config: SleepConfig) -> int:

@@ -22,10 +22,11 @@ from pipeline.sleepwake.arithmetic import Problem, problems
 from pipeline.sleepwake.byte_training import along_text, byte_optimizer, learning_rate, windows
 from pipeline.sleepwake.facts import draw_keys, random_value
 from pipeline.sleepwake.model import SleepWakeModel
-from pipeline.sleepwake.streams import Streams, packed, recall_streams
+from pipeline.sleepwake.streams import Place, Streams, packed, recall_streams
 from pipeline.sleepwake.text import Bytes
 
 Told = Callable[[int, dict[str, float]], None]
+_FADING = 0.95  # of the running mean of the loss of answers, a step
 
 
 def losses_of(model: SleepWakeModel, values: Tensor, memory: bool) -> Tensor:
@@ -66,6 +67,8 @@ def pretrain(
     generator, device = np.random.default_rng([seed, *b"pretrain"]), model.embedding.weight.device
     known = _problems(config, seed)
     optimizer, rows = byte_optimizer(model, config.lr, config.weight_decay), list[dict[str, float]]()
+    near: Place = "near"
+    answers = math.inf
     model.train()
     for step in range(config.steps):
         for group in optimizer.param_groups:
@@ -75,7 +78,7 @@ def pretrain(
         figures = {"loss.text": text_loss}
         if config.streams:
             share = config.near_share
-            drawn = recall_streams(generator, text, "train", config.stream, config.streams, share)
+            drawn = recall_streams(generator, text, "train", config.stream, config.streams, share, near)
             streamed, figures["loss.answers"] = stream_loss(model, drawn, config, memory)
             loss = loss + config.stream_weight * streamed
         optimizer.zero_grad(set_to_none=True)
@@ -85,6 +88,11 @@ def pretrain(
         row = {"loss": float(loss.detach())} | {name: float(value.detach()) for name, value in figures.items()}
         if not math.isfinite(row["loss"]):
             raise TrainingError(f"step {step}: the loss is {row['loss']}; lower pretrain.lr={config.lr}")
+        if config.streams:
+            found = row["loss.answers"]
+            answers = found if math.isinf(answers) else _FADING * answers + (1 - _FADING) * found
+            if answers < config.scattered_below:
+                near = "scattered"  # for good: what is told in one place is the easier beginning
         rows.append(row)
         told(step, row)
     return rows

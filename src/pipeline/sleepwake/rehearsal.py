@@ -67,12 +67,19 @@ class MemoryRows(Labelled):
         return MemoryRows(self.values.cpu(), self.soft.cpu(), self.weights.cpu(), self.targets.cpu(), self.right)
 
 
-def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = None) -> Labelled:
-    """Sequences (N, L) with the labels of the teacher's weights alone, on its device; weights (N, L) or all one."""
+def labelled(teacher: SleepWakeModel, values: Tensor, weights: Tensor | None = None, memory: bool = False) -> Labelled:
+    """Sequences (N, L) with the teacher's labels, on its device.
+
+    Args:
+        teacher: Of the labels.
+        values: Byte values.
+        weights: Of every byte (N, L); None is all one.
+        memory: Whether the teacher reads them with its memory, or by its weights alone.
+    """
     device = teacher.embedding.weight.device
     values = values.to(device)
     with torch.no_grad():
-        soft = [log_shares(teacher, part) for part in torch.split(values, _BATCH[device.type])]
+        soft = [log_shares(teacher, part, memory) for part in torch.split(values, _BATCH[device.type])]
     weights = torch.ones(values.shape, device=device) if weights is None else weights.to(device)
     return Labelled(values, torch.cat(soft), weights)
 

@@ -27,7 +27,14 @@ from pipeline.sleepwake.material import Material, material_of
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recalled
-from pipeline.sleepwake.rehearsal import Labelled, MemoryRows, divergence, fisher_information, shares_together
+from pipeline.sleepwake.rehearsal import (
+    Labelled,
+    MemoryRows,
+    divergence,
+    fisher_information,
+    log_shares,
+    shares_together,
+)
 from pipeline.sleepwake.surprise_store import Slot
 from pipeline.sleepwake.text import Bytes
 from pipeline.sleepwake.weights import is_trained, weight_change
@@ -197,6 +204,10 @@ class _Night:
             found[name] = (hard * weights).sum() / targets.sum()
             if config.consolidation_strength:
                 found["teacher"] = config.consolidation_strength * divergence(old, new, targets.float())
+        if material.streams is not None:
+            chosen = self._drawn(material.streams, config.stream_rows)
+            part, old = (pool[chosen].to(self.device) for pool in (material.streams.values, material.streams.soft))
+            found["streams"] = config.stream_weight * divergence(old, log_shares(self.model, part, memory=True))
         if config.l2sp or config.ewc:
             apart = parameters_to_vector(self.model.parameters()) - self.anchor
             found["held"] = (apart.square() * (config.l2sp + self.holds)).sum()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ from pipeline.sleepwake.facts import Part, draw_keys, random_value
 from pipeline.sleepwake.text import Bytes
 
 LINE_END = b"\n"
+Place = Literal["early", "near", "scattered"]
+"""Where a stream tells its facts."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Streams:
 
 
 def recall_stream(
-    generator: np.random.Generator, text: Bytes, part: Part, config: StreamConfig, near: bool = False
+    generator: np.random.Generator, text: Bytes, part: Part, config: StreamConfig, told: Place = "early"
 ) -> Stream:
     """A stream of new facts.
 
@@ -57,27 +60,37 @@ def recall_stream(
         text: Where lines between come from.
         part: Of the keys.
         config: Lengths and numbers.
-        near: Whether telling may stand anywhere before the questions, and not at the beginning only.
+        told: Where facts stand: all at the beginning, all at one place before the questions, or each at a place of its
+            own, as a line.
     """
     keys = draw_keys(generator, config.facts, part)
     statements = [f"@{key}={random_value(generator)};".encode() + LINE_END for key in keys]
     questions = [statements[number] for number in generator.permutation(len(keys))[: config.asked]]
-    told, asked = b"".join(statements), LINE_END + b"".join(questions)
-    filler = piece_of(text, config.length - len(told) - len(asked), generator)
-    cut = int(generator.integers(len(filler) + 1)) if near else 0
-    values = filler[:cut] + told + filler[cut:] + asked
-    answers = _answers(statements, cut, len(values))
+    if told == "scattered":
+        statements = [LINE_END + statement for statement in statements]
+    asked = LINE_END + b"".join(questions)
+    filler = piece_of(text, config.length - sum(map(len, statements)) - len(asked), generator)
+    cuts = [0] * len(statements)
+    if told == "near":
+        cuts = [int(generator.integers(len(filler) + 1))] * len(statements)
+    elif told == "scattered":
+        cuts = sorted(generator.integers(len(filler) + 1, size=len(statements)).tolist())
+    values, marks = filler[: cuts[0]], [np.zeros(cuts[0], bool)]
+    for statement, cut, end in zip(statements, cuts, [*cuts[1:], len(filler)], strict=True):
+        values += statement + filler[cut:end]
+        marks += [_answer(statement), np.zeros(end - cut, bool)]
+    before, late = np.zeros(len(values) + 1, bool), np.zeros(len(asked), bool)
     return Stream(
-        np.frombuffer(values, np.uint8), answers, _answers(questions, len(values) - len(asked) + 1, len(values))
+        np.frombuffer(values + asked, np.uint8),
+        np.concatenate([*marks, late]),
+        np.concatenate([before, *map(_answer, questions)]),
     )
 
 
-def _answers(lines: Sequence[bytes], start: int, length: int) -> npt.NDArray[np.bool_]:
-    """Where the bytes behind ``=`` up to ``;`` of lines one after another stand."""
-    marked = np.zeros(length, bool)
-    for line in lines:
-        marked[start + line.index(b"=") + 1 : start + len(line) - 1] = True
-        start += len(line)
+def _answer(line: bytes) -> npt.NDArray[np.bool_]:
+    """Which bytes of a fact's line stand behind ``=``, ``;`` included, (L,)."""
+    marked = np.zeros(len(line), bool)
+    marked[line.index(b"=") + 1 : line.index(b";") + 1] = True
     return marked
 
 
@@ -94,11 +107,18 @@ def piece_of(text: Bytes, length: int, generator: np.random.Generator) -> bytes:
 
 
 def recall_streams(
-    generator: np.random.Generator, text: Bytes, part: Part, config: StreamConfig, count: int, near_share: float = 0.0
+    generator: np.random.Generator,
+    text: Bytes,
+    part: Part,
+    config: StreamConfig,
+    count: int,
+    near_share: float = 0.0,
+    near: Place = "near",
 ) -> Streams:
-    """Several streams; of each one telling may stand anywhere with probability ``near_share``."""
+    """Several streams; facts stand as ``near`` says with probability ``near_share``, else early."""
     found = [
-        recall_stream(generator, text, part, config, near=bool(generator.random() < near_share)) for _ in range(count)
+        recall_stream(generator, text, part, config, near if generator.random() < near_share else "early")
+        for _ in range(count)
     ]
     return Streams(
         torch.from_numpy(np.stack([stream.values for stream in found]).astype(np.int64)),

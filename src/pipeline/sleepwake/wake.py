@@ -86,8 +86,9 @@ def memories_of(
     for line in stream.split(b"\n"):
         events = [place for place in range(start, start + len(line)) if judged[place].event]
         most = max((judged[place].z for place in events), default=0.0)
-        first = next((place for place in events if judged[place].z >= config.cut * most), start)
-        if len(events) >= config.least_events and first - start >= config.least_context:
+        asked = (place for place in events if place - start >= config.least_context)  # what stands before asks nothing
+        first = next((place for place in asked if judged[place].z >= config.cut * most), None)
+        if len(events) >= config.least_events and first is not None:
             end = min(start + len(line), start + config.most_bytes)
             if end > first:
                 key = tuple(keys[first].tolist())

@@ -2,8 +2,11 @@
 
 12+19=   2+9+0=1,1 1+1+1=3,0 :31        digits from the units on, each with the carry before and behind it
 7-15=    -15-7 5-7-0=8,1 1-0-1=0,0 :-8  the larger number first, then digits with a borrow
-13*17=   10.130 11.143 … 17.221 :221    multiples of the first number, from ten of them on if there are so many
-221/17=  10.170 11.187 12.204 13.221 :13
+87*64=   7*4+0=8,2 8*4+2=4,3 .348 7*6+0=2,4 8*6+4=2,5 .5220 8+0+0=8,0 4+2+0=6,0 3+2+0=5,0 0+5+0=5,0 :5568
+         the first number times each digit of the second from the units on, digit by digit, then their sum
+442/17=  1.17 2.34 … 9.153 4,0 44,2.34 4-4-0=0,0 4-3-0=1,0 .10 102,6.102 2-2-0=0,0 0-0-0=0,0 1-1-0=0,0 .0 :26
+         multiples of the divisor, then what is divided from the left on: a digit of the answer, and the multiple of the
+         divisor taken away
 
 Behind the colon stands the answer. Nye et al. 2021 (scratchpads), arXiv:2112.00114.
 """
@@ -25,9 +28,9 @@ def worked(problem: Problem) -> str:
         swapped = left < right
         steps = (f"-{right}-{left} " if swapped else "") + _digits(max(left, right), min(left, right), "-")
     elif problem.operation == "*":
-        steps = _multiples(left, right)
+        steps = _product(left, right)
     else:
-        steps = _multiples(right, left // right)
+        steps = _quotient(left, right)
     return f"{steps}{ANSWER}{problem.answer}"
 
 
@@ -49,7 +52,32 @@ def _digits(left: int, right: int, operation: str) -> str:
     return steps
 
 
-def _multiples(number: int, count: int) -> str:
-    """Multiples of a number up to ``count`` of them, from the last full ten on."""
-    first = max(1, count // 10 * 10)
-    return "".join(f"{times}.{times * number} " for times in range(first, count + 1))
+def _product(left: int, right: int) -> str:
+    """Long multiplication: a product for each digit of the second number, then sums."""
+    steps, total = "", 0
+    for place, times in enumerate(map(int, reversed(str(right)))):
+        carry = 0
+        for digit in map(int, reversed(str(left))):
+            value = digit * times + carry
+            steps += f"{digit}*{times}+{carry}={value % 10},{value // 10} "
+            carry = value // 10
+        part = left * times * 10**place
+        steps += f".{part} "
+        if total and part:
+            steps += _digits(max(total, part), min(total, part), "+")
+        total += part
+    return steps
+
+
+def _quotient(number: int, divisor: int) -> str:
+    """Long division, behind the multiples that it compares with."""
+    steps, rest = "".join(f"{times}.{times * divisor} " for times in range(1, 10)), 0
+    for digit in str(number):
+        rest = 10 * rest + int(digit)
+        times = rest // divisor
+        steps += f"{rest},{times}"
+        if times:
+            steps += f".{times * divisor} {_digits(rest, times * divisor, '-')}.{rest - times * divisor}"
+        steps += " "
+        rest -= times * divisor
+    return steps
