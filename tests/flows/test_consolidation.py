@@ -179,7 +179,7 @@ def test_every_deployment_has_a_configuration_and_a_flow() -> None:
         file = files.get(name, "consolidation")
         flow = gpu_stages if name == "cuda" else flows[file]
         assert entry["entrypoint"] == f"flows/{file}.py:{flow.fn.__name__}"
-        assert entry["work_pool"]["name"] == ("cuda" if name in ("cuda", "30m") else "cpu")
+        assert entry["work_pool"]["name"] == ("cuda" if name in ("cuda", "30m", "components") else "cpu")
         assert set(entry.get("parameters", {})) <= set(flow.parameters.properties)
     assert named["nightly"]["schedules"][0]["cron"] == "15 4 * * *"
     assert named["nightly"]["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}

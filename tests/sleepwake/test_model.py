@@ -83,6 +83,16 @@ def test_a_memory_that_is_handed_on_answers_in_the_next_session() -> None:
     assert not torch.allclose(with_state, without)
 
 
+def test_what_the_memory_holds_needs_no_later_blocks() -> None:
+    model, tokens = sleepwake_model(memory_block=1, layers=3).eval(), torch.arange(40)[None] % 7
+    state = None
+    for part in tokens.split(20, 1):
+        recalled = model.read(part, state=state)[1]
+        assert recalled is not None
+        torch.testing.assert_close(model.carried(part, state).weights, recalled.state.weights)
+        state = recalled.state
+
+
 def test_what_is_written_first_has_no_context_and_no_surprise() -> None:
     _, told = sleepwake_model().read(tokens())
     assert told is not None

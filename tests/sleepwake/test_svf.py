@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.config.sleepwake import SvfConfig
-from pipeline.sleepwake.svf import SingularValueLinear, SvdCache, checkpoint_digest, decompose, identity_error
+from pipeline.sleepwake.svf import (
+    SingularValueLinear,
+    SvdCache,
+    checkpoint_digest,
+    decompose,
+    full_products,
+    identity_error,
+)
 from tests.sleepwake.tiny import model
 
 SHAPES = [(8, 8), (5, 12), (12, 5)]
@@ -89,3 +96,15 @@ def test_the_cache_computes_once_a_checkpoint_and_name() -> None:
     assert cache.seconds > 0
     cache.keep_only("b")
     assert len(cache) == 1 and cache.decompose("b", "up", weight) is other
+
+
+def test_full_products_last_as_long_as_they_are_asked_for() -> None:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with pytest.raises(ValueError, match="stop"), full_products():
+            assert torch.get_float32_matmul_precision() == "highest"
+            raise ValueError("stop")
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)

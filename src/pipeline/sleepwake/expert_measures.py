@@ -27,7 +27,7 @@ from pipeline.sleepwake.experts import (
     train_supervised,
 )
 from pipeline.sleepwake.initial import scale_by_inputs
-from pipeline.sleepwake.svf import SvdCache, decompose, identity_error
+from pipeline.sleepwake.svf import SvdCache, decompose, full_products, identity_error
 
 ARMS = ("base", "supervised", "reinforce", "lora", "longer")
 _LONGEST = 6
@@ -114,7 +114,8 @@ def trained_base(
 def identity(base: ByteModel, adapted: AdaptedModel, problems: Sequence[Problem]) -> dict[str, float]:
     """How far an adapted model with scales of one is from its base."""
     tokens = examples(problems, working=False)[0].to(base.embedding.weight.device)
-    apart = (adapted.of_bytes(tokens) - base.of_bytes(tokens)).abs().max()
+    with full_products():
+        apart = (adapted.of_bytes(tokens) - base.of_bytes(tokens)).abs().max()
     layers = [layer for layer in base.modules() if isinstance(layer, nn.Linear)]
     config = adapted.config
     errors = [identity_error(layer.weight, decompose(layer.weight), config) for layer in layers]

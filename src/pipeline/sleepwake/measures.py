@@ -20,6 +20,7 @@ from pipeline.sleepwake.text import Bytes
 from pipeline.sleepwake.titans import MemoryState
 
 Row = dict[str, Any]
+_STREAMS = 64  # read at once; a session may be long
 NAMES: dict[Operation, str] = {"+": "addition", "-": "subtraction", "*": "multiplication", "/": "division"}
 
 
@@ -108,10 +109,15 @@ def gap_rights(
 def _carried(
     model: SleepWakeModel, sessions: Sequence[bytes], state: MemoryState | None, device: torch.device
 ) -> MemoryState:
-    tokens = pad(torch.tensor([list(session) for session in sessions], device=device), (1, 0), value=BEGIN)
-    _, recalled_now = model.read(tokens, state=state)
-    assert recalled_now is not None
-    return recalled_now.state
+    found = list[MemoryState]()
+    for first in range(0, len(sessions), _STREAMS):
+        part = slice(first, first + _STREAMS)
+        tokens = pad(torch.tensor([list(session) for session in sessions[part]], device=device), (1, 0), value=BEGIN)
+        held = None if state is None else MemoryState(state.weights[part], state.momentum[part])
+        found.append(model.carried(tokens, held))
+    return MemoryState(
+        *(torch.cat(parts) for parts in zip(*((one.weights, one.momentum) for one in found), strict=True))
+    )
 
 
 def _asked_with(model: SleepWakeModel, by_stream: Sequence[Sequence[Fact]], state: MemoryState) -> list[bool]:

@@ -213,6 +213,14 @@ class SleepWakeModel(ByteModel):
             stream = block(stream)
         return self.memory.contexts(self.memory.norm(stream))
 
+    def carried(self, tokens: Tensor, state: MemoryState | None = None) -> MemoryState:
+        """What the memory holds behind token ids (B, L); later blocks, which do not change it, are not asked."""
+        embedded, stream = self.embedding(tokens), self.embedded(tokens)
+        for block in self.blocks[: self.config.memory_block]:
+            stream = block(stream)
+        recalled: Recalled = self.memory(stream, embedded, state)[1]
+        return recalled.state
+
     def hidden(self, tokens: Tensor, memory: bool = True) -> Tensor:
         """The stream (B, L, W) behind the last block and norm, for token ids (B, L) of any length."""
         return self.read(tokens, memory)[0]
