@@ -1,8 +1,8 @@
 """A day: streams are read with the memory on, and what surprised becomes memories of the episodic store.
 
 Surprise of a byte is what the associative memory learned from it, θ ‖∇ℓ‖ (see `pipeline.sleepwake.titans`), as a
-z-score (see `pipeline.sleepwake.surprise`). A line with enough events becomes a memory: up to the first event that
-comes near the line's most surprising one it is the context, from there on the target.
+z-score (see `pipeline.sleepwake.surprise`). A line with enough events becomes a memory: up to the first event behind
+its first bytes that comes near the line's most surprising one it is the context, from there on the target.
 """
 
 from __future__ import annotations
