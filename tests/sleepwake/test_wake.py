@@ -30,6 +30,12 @@ def test_single_events_and_lines_without_a_question_are_no_memories() -> None:
     assert [(memory.context, memory.target) for memory in found] == [(b"abc", b"12")]
 
 
+def test_an_event_before_the_question_is_over_asks_nothing() -> None:
+    stream = b"@ba=4821;"
+    (found,) = memories_of(stream, judged(stream, "@4821"), KEYS, SurprisesConfig(), "")
+    assert (found.context, found.target) == (b"@ba=", b"4821;")
+
+
 def test_memories_have_a_longest_size() -> None:
     stream = b"ab" + b"1" * 30
     (found,) = memories_of(stream, judged(stream, "1"), KEYS, SurprisesConfig(most_bytes=10), "")

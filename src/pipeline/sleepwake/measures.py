@@ -115,9 +115,7 @@ def _carried(
         tokens = pad(torch.tensor([list(session) for session in sessions[part]], device=device), (1, 0), value=BEGIN)
         held = None if state is None else MemoryState(state.weights[part], state.momentum[part])
         found.append(model.carried(tokens, held))
-    return MemoryState(
-        *(torch.cat(parts) for parts in zip(*((one.weights, one.momentum) for one in found), strict=True))
-    )
+    return MemoryState(torch.cat([one.weights for one in found]), torch.cat([one.momentum for one in found]))
 
 
 def _asked_with(model: SleepWakeModel, by_stream: Sequence[Sequence[Fact]], state: MemoryState) -> list[bool]:
