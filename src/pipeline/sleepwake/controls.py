@@ -93,6 +93,7 @@ def replay_only(examined: Examined) -> dict[str, Any]:
             "cue_rows": 0,
             "ewc": 0.0,
             "text_rows": 0,
+            "stream_rows": 0,
             "consolidation_strength": 0.0,
             "l2sp": 0.0,
             "drift_max": _WITHOUT,
