@@ -82,9 +82,7 @@ class SleepConfig(Section):
         12.0, ge=0, description="of the divergence on cues and what the old weights say behind them"
     )
     stream_rows: int = Field(
-        2,
-        ge=0,
-        description="streams of training facts a step, read with the memory, with soft labels",
+        2, ge=0, description="streams of training facts a step, read with the memory, with soft labels"
     )
     stream_pool: int = Field(64, ge=1, description="streams that are labelled before a sleep")
     stream: StreamConfig = Field(StreamConfig(), description="their shape")

@@ -208,18 +208,19 @@ class SleepWakeModel(ByteModel):
 
     def context_keys(self, tokens: Tensor) -> Tensor:
         """What the memory calls the context at every position of token ids (B, L), (B, L, D), each of length 1."""
-        stream = self.embedding(tokens)
-        for block in self.blocks[: self.config.memory_block]:
-            stream = block(stream)
-        return self.memory.contexts(self.memory.norm(stream))
+        return self.memory.contexts(self.memory.norm(self._before_memory(tokens)))
 
     def carried(self, tokens: Tensor, state: MemoryState | None = None) -> MemoryState:
         """What the memory holds behind token ids (B, L); later blocks, which do not change it, are not asked."""
-        embedded, stream = self.embedding(tokens), self.embedded(tokens)
+        recalled: Recalled = self.memory(self._before_memory(tokens), self.embedding(tokens), state)[1]
+        return recalled.state
+
+    def _before_memory(self, tokens: Tensor) -> Tensor:
+        """The stream that the memory is given, (B, L, W)."""
+        stream = self.embedded(tokens)
         for block in self.blocks[: self.config.memory_block]:
             stream = block(stream)
-        recalled: Recalled = self.memory(stream, embedded, state)[1]
-        return recalled.state
+        return stream
 
     def hidden(self, tokens: Tensor, memory: bool = True) -> Tensor:
         """The stream (B, L, W) behind the last block and norm, for token ids (B, L) of any length."""
