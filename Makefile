@@ -46,7 +46,7 @@ demo: setup ## one night on the real model: fifty events, memory off, report
 	@engram run consolidation/episodic
 
 # What coverage makes several times as slow and other tests run as well: long loops over text, many whole nights one after another.
-UNTRACED := tests/suites tests/sessions tests/evaluation
+UNTRACED := tests/suites tests/sessions tests/evaluation tests/stages
 test: setup ## all tests, with coverage of src/pipeline
 	@OMP_NUM_THREADS=1 pytest $(UNTRACED) -n 2 --dist loadfile
 	@OMP_NUM_THREADS=1 pytest --ignore=tests/system $(addprefix --ignore=,$(UNTRACED)) -n 2 --dist loadfile --cov=pipeline --cov-report=term --cov-fail-under=85

@@ -66,6 +66,29 @@ def test_norms_do_not_decay_and_frozen_weights_are_left_out() -> None:
     assert sum(len(group["params"]) for group in (decayed, kept)) == sum(w.requires_grad for w in net.parameters())
 
 
+def test_muon_takes_matrices_of_layers_and_leaves_the_embedding_norms_and_frozen_weights() -> None:
+    net = model()
+    net.blocks[0].requires_grad_(False)
+    optimizer = byte_optimizer(net, 1e-3, 0.1, "muon")
+    decayed, kept, hidden = optimizer.param_groups
+    names = {id(weight): name for name, weight in net.named_parameters()}
+    assert {names[id(weight)] for weight in decayed["params"]} == {"embedding.weight"}
+    assert all(weight.ndim == 1 for weight in kept["params"])
+    layers = ("attention", "joined", "up", "down")
+    assert {names[id(weight)] for weight in hidden["params"]} == {
+        f"blocks.{number}.{layer}.weight" for number in range(1, len(net.blocks)) for layer in layers
+    }
+    before = {name: weight.detach().clone() for name, weight in net.named_parameters()}
+    train_byte_model(net, text(), FAST.model_copy(update={"optimizer": "muon", "steps": 1, "warmup": 0}), seed=0)
+    assert all(not torch.equal(before[name], weight) for name, weight in net.named_parameters() if weight.requires_grad)
+    assert torch.equal(before["blocks.0.up.weight"], net.blocks[0].up.weight)
+
+
+def test_muon_learns_a_text() -> None:
+    losses = train_byte_model(model(), text(), FAST.model_copy(update={"optimizer": "muon"}), seed=0)
+    assert losses[-1] < losses[0] - 1
+
+
 def test_windows_are_pieces_of_the_text() -> None:
     source = text()
     found = windows(source, 5, 24, np.random.default_rng(0))

@@ -9,6 +9,7 @@ from torch.nn.functional import normalize
 
 from pipeline.config.sleepwake import TitansConfig
 from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, TitansMemory, associative_gradient, learn
+from pipeline.sleepwake.titans_library import learn_by_library
 
 B, L, D = 3, 11, 6
 
@@ -64,6 +65,26 @@ def test_exact_gradients_are_those_of_the_recurrence_whatever_the_chunk(chunk: i
     torch.testing.assert_close(found.surprise, expected.surprise)
     torch.testing.assert_close(found.state.weights, expected.state.weights)
     torch.testing.assert_close(found.state.momentum, expected.state.momentum)
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 64])
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("begun", [False, True])
+def test_titans_pytorch_computes_the_same_and_learns_the_same_from_it(chunk: int, exact: bool, begun: bool) -> None:
+    state = MemoryState(random(B, D, D, seed=3), random(B, D, D, seed=4)) if begun else None
+    found, slopes = list[Recalled](), list[tuple[Tensor, ...]]()
+    for do in (learn, learn_by_library):
+        given = [(random(B, L, D, seed=seed) / 2).requires_grad_() for seed in range(3)]
+        told = gates()
+        shares = [part.clone().requires_grad_() for part in (told.momentum, told.step, told.forget)]
+        found.append(do(given[0], given[1], given[2], Gates(*shares), chunk, state, exact))
+        slopes.append(torch.autograd.grad(found[-1].reads.square().sum(), [*given, *shares]))
+    ours, theirs = found
+    torch.testing.assert_close(ours.reads, theirs.reads)
+    torch.testing.assert_close(ours.surprise, theirs.surprise)
+    torch.testing.assert_close(ours.state.weights, theirs.state.weights)
+    torch.testing.assert_close(ours.state.momentum, theirs.state.momentum)
+    torch.testing.assert_close(*slopes)
 
 
 def test_the_gradient_is_that_of_the_associative_loss() -> None:

@@ -12,6 +12,7 @@ from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, Stor
 from pipeline.config.needle_task import DataConfig
 from pipeline.config.plasticity import UnsupervisedConfig
 from pipeline.config.section import FilePath, Section
+from pipeline.config.sleepwake import TitansConfig
 
 
 class ReplayBenchConfig(Section):
@@ -127,6 +128,21 @@ class NeedleBenchConfig(Section):
     data: DataConfig = Field(DataConfig(), description="the task; its sizes are not read")
     model: NeedleModelConfig = Field(NeedleModelConfig(mem_dim=256), description="sizes of the network")
     memory: HolographicConfig = Field(HolographicConfig(), description="the memory of one sequence")
+
+
+class TitansBenchConfig(Section):
+    """The associative memory of sequences, ours and titans-pytorch's."""
+
+    seed: int = Field(1337, ge=0, description="of keys, values, queries and gates")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
+    threads: int = Field(0, ge=0, description="of a CPU, for both; 0 leaves PyTorch's own number")
+    batch: int = Field(4, ge=1, description="sequences")
+    length: int = Field(512, ge=1, description="positions of each")
+    rounds: int = Field(3, ge=1, description="turns, one pass of each in each, behind one that is not timed")
+    tolerance: float = Field(1e-3, gt=0, description="how far reads and gradients may lie apart, as a share")
+    memory: TitansConfig = Field(
+        TitansConfig(dimension=128, chunk=32), description="its size and chunk; library and gradients are not read"
+    )
 
 
 class UnsupervisedBenchConfig(Section):

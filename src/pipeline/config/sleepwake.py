@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
 
+OptimizerKind = Literal["adamw", "muon"]
+
 
 class ByteModelConfig(Section):
     """A causal transformer over bytes; the defaults are 0.83 M parameters."""
@@ -36,6 +38,11 @@ class TitansConfig(Section):
     chunk: int = Field(16, ge=1, description="positions that are computed together")
     gradients: Literal["chunk", "exact"] = Field(
         "chunk", description="chunk: taken at the memory as it was at its chunk's start; exact: at the one just before"
+    )
+    library: Literal["engram", "titans-pytorch"] = Field(
+        "engram",
+        description="whose code computes it, to the same figures; titans-pytorch keeps a matrix for every position and "
+        "takes exact gradients one position at a time: for GPUs and short chunks",
     )
     momentum: float = Field(
         0.9, ge=0, lt=1, description="eta of a fresh memory; it depends on the input and is learned"
@@ -71,6 +78,9 @@ class ByteTrainConfig(Section):
     lr: float = Field(2e-3, gt=0, description="highest learning rate, reached after the warm-up")
     lr_min_share: float = Field(0.05, ge=0, le=1, description="share of lr that is left at the end of the cosine")
     warmup: int = Field(50, ge=0, description="steps of linear rise")
+    optimizer: OptimizerKind = Field(
+        "adamw", description="muon: matrices of layers without a bias by Muon, in steps as large as AdamW's"
+    )
     weight_decay: float = Field(0.1, ge=0, description="of matrices; norms have none")
     clip: float = Field(1.0, gt=0, description="largest norm of all gradients together")
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Section
-from pipeline.config.sleepwake import StreamConfig, SurpriseConfig
+from pipeline.config.sleepwake import OptimizerKind, StreamConfig, SurpriseConfig
 
 
 class EpisodesConfig(Section):
@@ -96,7 +96,10 @@ class SleepConfig(Section):
     )
     ewc_rows: int = Field(32, ge=1, description="rows of text by which it is measured")
     l2sp: float = Field(0.0, ge=0, description="of the squared distance to the weights before the sleep")
-    lr: float = Field(4e-3, gt=0, description="of AdamW at the start")
+    optimizer: OptimizerKind = Field(
+        "adamw", description="muon: matrices of layers without a bias by Muon, in steps as large as AdamW's"
+    )
+    lr: float = Field(4e-3, gt=0, description="at the start")
     lr_min: float = Field(1e-4, gt=0, description="lower bound of the rate control")
     lr_max: float = Field(8e-3, gt=0, description="upper bound of the rate control")
     control: bool = Field(False, description="whether the rate follows the relative change of the loss between probes")

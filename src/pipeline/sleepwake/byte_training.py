@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from pipeline.config.sleepwake import ByteTrainConfig
+from pipeline.config.sleepwake import ByteTrainConfig, OptimizerKind
 from pipeline.errors import DataError, TrainingError
 from pipeline.sleepwake.byte_model import ByteModel, byte_losses
 from pipeline.sleepwake.text import Bytes
@@ -29,12 +30,56 @@ def learning_rate(step: int, config: ByteTrainConfig) -> float:
     return config.lr * (config.lr_min_share + (1 - config.lr_min_share) * (1 + math.cos(math.pi * way)) / 2)
 
 
-def byte_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW that decays matrices and leaves norms alone."""
-    matrices = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim > 1]
-    others = [weight for weight in model.parameters() if weight.requires_grad and weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=lr, betas=_BETAS)
+class Together:
+    """Several optimisers of different weights as one.
+
+    Args:
+        parts: The optimisers.
+    """
+
+    def __init__(self, *parts: torch.optim.Optimizer) -> None:
+        self.parts = parts
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Groups of all of them."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """One step of each."""
+        for part in self.parts:
+            part.step()
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drop all gradients."""
+        for part in self.parts:
+            part.zero_grad(set_to_none=set_to_none)
+
+
+def byte_optimizer(model: nn.Module, lr: float, weight_decay: float, kind: OptimizerKind = "adamw") -> Together:
+    """AdamW that decays matrices and leaves norms alone.
+
+    Args:
+        model: Its weights that need gradients are trained.
+        lr: Learning rate of all.
+        weight_decay: Of matrices.
+        kind: With "muon" the matrices of layers without a bias are Muon's (Jordan et al. 2024,
+            https://kellerjordan.github.io/posts/muon), whose steps are scaled to the root mean square of AdamW's, so
+            that a rate means the same (Liu et al. 2025, arXiv:2502.16982).
+    """
+    layers = [part for part in model.modules() if isinstance(part, nn.Linear) and part.bias is None]
+    matrices = [weight for layer in layers for weight in layer.parameters() if weight.requires_grad]
+    hidden = matrices if kind == "muon" else []
+    taken = {id(weight) for weight in hidden}
+    rest = [weight for weight in model.parameters() if weight.requires_grad and id(weight) not in taken]
+    groups = [
+        {"params": [weight for weight in rest if weight.ndim > 1], "weight_decay": weight_decay},
+        {"params": [weight for weight in rest if weight.ndim <= 1], "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW(groups, lr=lr, betas=_BETAS)
+    if not hidden:
+        return Together(adam)
+    return Together(adam, torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
 
 
 def half_precision(device: torch.device) -> torch.autocast:
@@ -77,7 +122,7 @@ def train_byte_model(
         TrainingError: A loss is not finite.
     """
     generator, device = np.random.default_rng(seed), model.embedding.weight.device
-    optimizer, losses = byte_optimizer(model, config.lr, config.weight_decay), list[float]()
+    optimizer, losses = byte_optimizer(model, config.lr, config.weight_decay, config.optimizer), list[float]()
     model.train()
     for step in range(config.steps):
         for group in optimizer.param_groups:

@@ -99,7 +99,7 @@ def train_latent_model(
         TrainingError: A loss is not finite.
     """
     generator, device = np.random.default_rng(seed), model.embedding.weight.device
-    optimizer, sizes = byte_optimizer(model, config.lr, config.weight_decay), 0.0
+    optimizer, sizes = byte_optimizer(model, config.lr, config.weight_decay, config.optimizer), 0.0
     model.train()
     for step in range(config.steps):
         for group in optimizer.param_groups:

@@ -22,7 +22,8 @@ from torch.nn.functional import normalize, pad, scaled_dot_product_attention
 
 from pipeline.config.sleepwake import SleepWakeModelConfig
 from pipeline.sleepwake.byte_model import BEGIN, Block, ByteModel
-from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, initial_gates, learn
+from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, initial_gates
+from pipeline.sleepwake.titans_library import LEARNERS
 
 _PERSISTENT_STD = 0.02
 _BEGUN = 0.25  # length of what a fresh memory adds for a stored byte: about that of an embedding
@@ -146,7 +147,7 @@ class SequenceMemory(nn.Module):
         )
         step = torch.cat([torch.zeros_like(step[:, :1]), step[:, 1:]], 1)  # nothing stands before the first
         values = self.value(normalize(embedded, dim=-1))
-        recalled = learn(
+        recalled = LEARNERS[self.config.library](
             before,
             values,
             contexts,

@@ -66,7 +66,8 @@ def pretrain(
     """
     generator, device = np.random.default_rng([seed, *b"pretrain"]), model.embedding.weight.device
     known = _problems(config, seed)
-    optimizer, rows = byte_optimizer(model, config.lr, config.weight_decay), list[dict[str, float]]()
+    optimizer = byte_optimizer(model, config.lr, config.weight_decay, config.optimizer)
+    rows = list[dict[str, float]]()
     near: Place = "near"
     answers = math.inf
     model.train()

@@ -134,7 +134,7 @@ class _Night:
         self.device = model.embedding.weight.device
         for name, weight in model.named_parameters():
             weight.requires_grad_(is_trained(name, config, model.config.memory_block))
-        self.optimizer = byte_optimizer(model, config.lr, config.weight_decay)
+        self.optimizer = byte_optimizer(model, config.lr, config.weight_decay, config.optimizer)
         self.lr, self.start_nats = config.lr, nats(model, self.probe_text)
         self.anchor = parameters_to_vector(model.parameters()).detach()
         self.holds = torch.zeros_like(self.anchor)
@@ -274,7 +274,7 @@ class _Night:
         self.model.load_state_dict(self.good)
         self.passed = list(self.good_passed)
         self.lr = max(self.lr * _FALL, self.config.lr_min)
-        self.optimizer = byte_optimizer(self.model, self.lr, self.config.weight_decay)
+        self.optimizer = byte_optimizer(self.model, self.lr, self.config.weight_decay, self.config.optimizer)
         self.mean_loss = None
         if self.slept.rollbacks > self.config.rollbacks:
             self.slept.stopped = f"base text got worse by more than {self.config.transient_max:.1%} again and again"

@@ -44,7 +44,7 @@ from pipeline.sleepwake.parts import PARTS, PartInput
 from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recall_of, recalled
 from pipeline.sleepwake.stages.later_cycles import model_of
-from pipeline.sleepwake.stages.pretrain_byte_lm import MODEL, validation_figures
+from pipeline.sleepwake.stages.pretrain_byte_lm import MODEL
 from pipeline.sleepwake.stages.sleep import awake
 from pipeline.sleepwake.svf import decompose, identity_error
 from pipeline.sleepwake.text import Corpus
@@ -75,6 +75,11 @@ class _Case:
         else:
             path = model_of(self.inputs["later_cycles"].path, cycle)
         return load_model(self.config, path, self.device)
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """What pre-training measured of its model on validation text and keys."""
+        return self.inputs["pretrain_byte_lm"].metrics
 
     @property
     def cycles(self) -> list[int]:
@@ -128,11 +133,12 @@ def _base_figures(case: _Case, base: SleepWakeModel) -> dict[str, Any]:
     """Of the model before any sleep."""
     config, corpus = case.config, case.corpus
     linear = {name: weight for name, weight in base.named_parameters() if weight.ndim == 2}
+    before = case.before
     return {
         "byte_lm": {
-            "nats": nats(base, corpus.validation),
+            "nats": before["nats"],
             "nats_test": nats(base, corpus.test),
-            "nats_memory": nats(base, corpus.validation, memory=True),
+            "nats_memory": before["nats_memory"],
         },
         "memory": {
             "with": recall_in_streams(base, config, corpus, memory=True),
@@ -165,7 +171,7 @@ def _after_sleeps(
         progress.advance()
     measured["memory"]["with_after_sleeps"] = recall_in_streams(model, config, corpus, memory=True)
     measured["drift"] = {"base": drift[0], "bits": test * drift[0] / math.log(2), "last": drift[-1], "by_cycle": drift}
-    before = validation_figures(base, corpus, config)
+    before = case.before
     return slept, {
         "nats": before["nats"],
         "memory_gain": before["recall_memory"] - before["recall_window"],
