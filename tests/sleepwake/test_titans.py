@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pipeline.config.sleepwake import TitansConfig
-from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, TitansMemory, associative_gradient, learn
+from pipeline.sleepwake.titans import Gates, MemoryState, Recalled, associative_gradient, initial_gates, learn
 from pipeline.sleepwake.titans_library import learn_by_library
 
 B, L, D = 3, 11, 6
@@ -23,6 +23,14 @@ def gates(momentum: float | None = None, step: float | None = None, forget: floa
     fixed = (momentum, step, forget)
     chosen = [part if value is None else torch.full_like(part, value) for part, value in zip(drawn, fixed, strict=True)]
     return Gates(*chosen)
+
+
+def read(inputs: Tensor, state: MemoryState | None = None, chunk: int = 4, shift: Tensor | None = None) -> Recalled:
+    """Keys, values, queries and gates that are functions of inputs (B, L, D), read into a memory."""
+    weights = random(D, 3 * D + 3, seed=7) if shift is None else random(D, 3 * D + 3, seed=7) + shift
+    keys, values, queries, given = (inputs @ weights).split([D, D, D, 3], -1)
+    told = Gates(*given.sigmoid().unbind(-1))
+    return learn(normalize(keys, dim=-1), values, normalize(queries, dim=-1), told, chunk, state)
 
 
 def by_hand(keys: Tensor, values: Tensor, queries: Tensor, given: Gates, chunk: int) -> Recalled:
@@ -113,52 +121,50 @@ def test_forgetting_and_momentum_move_the_memory_as_they_say() -> None:
 
 
 def test_a_sequence_leaves_the_others_of_its_batch_alone() -> None:
-    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0), random(B, L, 8).float()
+    inputs = random(B, L, D)
     other = inputs.clone()
-    other[1] = random(L, 8, seed=5).float() * 100
-    (added, before), (changed, after) = memory(inputs), memory(other)
+    other[1] = random(L, D, seed=5) * 100
+    before, after = read(inputs), read(other)
     for row in (0, 2):
-        assert torch.equal(added[row], changed[row])
+        assert torch.equal(before.reads[row], after.reads[row])
         assert torch.equal(before.surprise[row], after.surprise[row])
         assert torch.equal(before.state.weights[row], after.state.weights[row])
-    assert not torch.equal(added[1], changed[1])
-    assert torch.equal(memory(inputs)[0], added)  # nor does a call leave anything for the next
-    torch.testing.assert_close(memory(inputs[:1])[0], added[:1])
+    assert not torch.equal(before.reads[1], after.reads[1])
+    assert torch.equal(read(inputs).reads, before.reads)  # nor does a call leave anything for the next
+    torch.testing.assert_close(read(inputs[:1]).reads, before.reads[:1])
 
 
 @pytest.mark.parametrize("chunk", [1, 4])
 def test_a_position_changes_nothing_before_it(chunk: int) -> None:
-    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=chunk), seed=0), random(B, L, 8).float()
+    inputs = random(B, L, D)
     other = inputs.clone()
     other[:, 6] += 1
-    (added, before), (changed, after) = memory(inputs), memory(other)
-    assert torch.equal(added[:, :6], changed[:, :6])
+    before, after = read(inputs, chunk=chunk), read(other, chunk=chunk)
+    assert torch.equal(before.reads[:, :6], after.reads[:, :6])
     assert torch.equal(before.surprise[:, :6], after.surprise[:, :6])
-    assert ((added - changed).abs().amax(-1)[:, 6:] > 0).all()
+    assert ((before.reads - after.reads).abs().amax(-1)[:, 6:] > 0).all()
 
 
 def test_a_state_that_is_handed_on_continues_the_sequence() -> None:
-    memory, inputs = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0), random(B, 12, 8).float()
-    whole, last = memory(inputs)
-    first, between = memory(inputs[:, :8])
-    second, end = memory(inputs[:, 8:], between.state)
-    torch.testing.assert_close(torch.cat([first, second], 1), whole)
-    torch.testing.assert_close(end.state.weights, last.state.weights)
+    inputs = random(B, 12, D)
+    whole, first = read(inputs), read(inputs[:, :8])
+    second = read(inputs[:, 8:], first.state)
+    torch.testing.assert_close(torch.cat([first.reads, second.reads], 1), whole.reads)
+    torch.testing.assert_close(second.state.weights, whole.state.weights)
 
 
-def test_projections_and_gates_learn_by_what_is_read() -> None:
-    memory = TitansMemory(8, TitansConfig(dimension=D, chunk=4), seed=0)
-    added, recalled = memory(random(B, L, 8).float())
-    added.square().sum().backward()
-    for name, weight in memory.named_parameters():
-        assert weight.grad is not None and weight.grad.abs().sum() > 0, name
+def test_keys_values_queries_and_gates_learn_by_what_is_read() -> None:
+    shift = torch.zeros(D, 3 * D + 3, dtype=torch.float64, requires_grad=True)
+    recalled = read(random(B, L, D), shift=shift)
+    (slopes,) = torch.autograd.grad(recalled.reads.square().sum(), shift)
+    assert (slopes.abs().sum(0) > 0).all()
     assert not recalled.surprise.requires_grad
 
 
 def test_gates_begin_where_the_configuration_says() -> None:
-    memory = TitansMemory(8, TitansConfig(momentum=0.8, step=0.2, forget=0.03), seed=0)
-    begun = memory.gates(random(1, 1, 8).float()).sigmoid()[0, 0]
-    torch.testing.assert_close(begun, torch.tensor([0.8, 0.2, 0.03]))
+    gates = torch.nn.Linear(8, 3)
+    initial_gates(gates, TitansConfig(momentum=0.8, step=0.2, forget=0.03))
+    torch.testing.assert_close(gates(random(1, 8).float()).sigmoid()[0], torch.tensor([0.8, 0.2, 0.03]))
 
 
 def test_what_repeats_surprises_less() -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, pad
+from torch.nn.functional import pad
 
 from pipeline.config.sleepwake import TitansConfig
 
@@ -173,47 +173,6 @@ def _products(shares: Tensor) -> Tensor:
     between = summed[..., :, None] - summed[..., None, :]
     later = torch.ones(between.shape[-2:], dtype=torch.bool, device=shares.device).tril()
     return between.masked_fill(~later, -torch.inf).exp()
-
-
-class TitansMemory(nn.Module):
-    """Projections and gates of an associative memory; holds no memory itself.
-
-    Args:
-        width: W of the input.
-        config: Size, chunk, and gates at the start.
-        seed: Of the initial weights.
-    """
-
-    def __init__(self, width: int, config: TitansConfig, seed: int) -> None:
-        super().__init__()
-        self.config = config
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.projections = nn.Linear(width, 3 * config.dimension, bias=False)
-            self.gates = nn.Linear(width, 3)
-            self.out = nn.Linear(config.dimension, width, bias=False)
-        initial_gates(self.gates, config)
-
-    def forward(self, inputs: Tensor, state: MemoryState | None = None) -> tuple[Tensor, Recalled]:
-        """What the memory adds to inputs (B, L, W), (B, L, W), and what it gave.
-
-        Args:
-            inputs: (B, L, W).
-            state: Of the positions of the same sequences before; None begins afresh.
-        """
-        keys, values, queries = self.projections(inputs).chunk(3, -1)
-        momentum, step, forget = self.gates(inputs).sigmoid().unbind(-1)
-        recalled = learn(
-            normalize(keys, dim=-1),
-            values,
-            normalize(queries, dim=-1),
-            Gates(momentum, step, forget),
-            self.config.chunk,
-            state,
-            self.config.gradients == "exact",
-        )
-        added: Tensor = self.out(recalled.reads)
-        return added, recalled
 
 
 def initial_gates(gates: nn.Linear, config: TitansConfig) -> None:
