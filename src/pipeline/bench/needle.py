@@ -14,11 +14,11 @@ engram bench needle --set device=cuda --set rounds=10
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.bench.registry import BenchmarkFailed, Figure, Figures, register_benchmark
+from pipeline.bench.turns import in_turns, prepared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,23 +46,16 @@ def needle(settings: Sequence[str]) -> Figures:
         ConfigError: A setting is wrong, or a GPU is asked for and none is visible.
         BenchmarkFailed: Losses or gradients differ.
     """
-    import torch
-
     from pipeline.artifacts import write_json
     from pipeline.config import config_root, default_root, load_section
     from pipeline.config.benchmarks import NeedleBenchConfig
-    from pipeline.config.needle import NeedleConfig
-    from pipeline.needle.building import device_of, made
-    from pipeline.needle.stages.wake_train import device_name
+    from pipeline.needle.building import made
 
     config = load_section(NeedleBenchConfig, config_root() / "benchmarks" / "needle.yaml", settings)
-    device = device_of(NeedleConfig(device=config.device))
-    if config.threads and device == "cpu":
-        torch.set_num_threads(config.threads)
+    device, where = prepared(config)
     data = config.data.model_copy(update={"train_size": config.batch_size})
     batch = next(made(data, config.seed, "train", device).in_order(config.batch_size))
     rows = {f"{writes} writes": _compared(config, writes, batch, device) for writes in WRITES}
-    where = f"{device_name(device)}, {torch.get_num_threads()} threads" if device == "cpu" else device_name(device)
     told: dict[str, Figure] = {"device": where, "bar": BARS[device]}
     told |= {f"{name}: loop takes": row["loop takes"] for name, row in rows.items()}
     title = f"training step, {config.batch_size} sequences of {data.length} tokens, {data.n_pairs} needles"
@@ -88,12 +81,7 @@ def _compared(
     ways: dict[str, Way] = {"model": NeedleModel.__call__, "loop": forward_stepwise}
     loss_apart, gradients_apart = _apart(config, writes, batch, device, ways)
     steps = {name: _step(_model(config, writes, device), batch, way) for name, way in ways.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(config.rounds + 1):
-        for name, step in steps.items():
-            once = _timed(step, device)
-            if turn:
-                seconds[name].append(once)
+    seconds = in_turns(steps, config.rounds, device)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     row: dict[str, Figure] = {"loop takes": medians["loop"] / medians["model"]}
     for name, times in seconds.items():
@@ -158,15 +146,3 @@ def _step(model: NeedleModel, batch: Batch, way: Way) -> Callable[[], None]:
         optimiser.step()
 
     return step
-
-
-def _timed(step: Callable[[], None], device: str) -> float:
-    import torch
-
-    if device == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    step()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started

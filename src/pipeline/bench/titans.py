@@ -12,11 +12,12 @@ engram bench titans --set device=cuda --set batch=32 --set rounds=10
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.bench.registry import BenchmarkFailed, Figure, Figures, register_benchmark
+from pipeline.bench.turns import in_turns, prepared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,21 +39,13 @@ def titans(settings: Sequence[str]) -> Figures:
         ConfigError: A setting is wrong, or a GPU is asked for and none is visible.
         BenchmarkFailed: Reads or gradients differ.
     """
-    import torch
-
     from pipeline.artifacts import write_json
     from pipeline.config import config_root, default_root, load_section
     from pipeline.config.benchmarks import TitansBenchConfig
-    from pipeline.config.needle import NeedleConfig
-    from pipeline.needle.building import device_of
-    from pipeline.needle.stages.wake_train import device_name
 
     config = load_section(TitansBenchConfig, config_root() / "benchmarks" / "titans.yaml", settings)
-    device = device_of(NeedleConfig(device=config.device))
-    if config.threads and device == "cpu":
-        torch.set_num_threads(config.threads)
+    device, where = prepared(config)
     rows = {f"{name} gradients": _compared(config, device, name == "exact") for name in ("chunk", "exact")}
-    where = f"{device_name(device)}, {torch.get_num_threads()} threads" if device == "cpu" else device_name(device)
     told: dict[str, Figure] = {"device": where}
     told |= {f"{name}: titans-pytorch takes": row["titans-pytorch takes"] for name, row in rows.items()}
     size = config.memory.dimension
@@ -75,20 +68,15 @@ def _compared(config: TitansBenchConfig, device: str, exact: bool) -> dict[str, 
     from pipeline.sleepwake.titans_library import LEARNERS
 
     given = _given(config, device)
-    seconds: dict[str, list[float]] = {name: [] for name in LEARNERS}
+    ways = {name: partial(_pass, name, given, config.memory.chunk, exact) for name in LEARNERS}
     found, peaks = dict[str, list["Tensor"]](), dict[str, Figure]()
-    for turn in range(config.rounds + 1):
-        for name in LEARNERS:
-            if device == "cuda":
-                torch.cuda.synchronize()
-                torch.cuda.reset_peak_memory_stats()
-            started = time.perf_counter()
-            found[name] = _pass(name, given, config.memory.chunk, exact)
-            if device == "cuda":
-                torch.cuda.synchronize()
-                peaks[f"{name}: peak (MiB)"] = torch.cuda.max_memory_allocated() / 2**20
-            if turn:
-                seconds[name].append(time.perf_counter() - started)
+    for name, way in ways.items():
+        if device == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        found[name] = way()
+        if device == "cuda":
+            peaks[f"{name}: peak (MiB)"] = torch.cuda.max_memory_allocated() / 2**20
+    seconds = in_turns(ways, config.rounds, device)
     ours, theirs = (statistics.median(seconds[name]) for name in ("engram", "titans-pytorch"))
     row: dict[str, Figure] = {"titans-pytorch takes": theirs / ours, "engram (ms)": 1000 * ours}
     row |= {"titans-pytorch (ms)": 1000 * theirs} | peaks

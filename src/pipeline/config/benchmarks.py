@@ -114,14 +114,19 @@ class PlasticityBenchConfig(Section):
     rounds: int = Field(3, ge=1, description="turns; ours take ten updates in each, the peer takes one")
 
 
-class NeedleBenchConfig(Section):
-    """One training step of the needle model, solved at once and position by position."""
+class PeerBenchConfig(Section):
+    """Two ways to compute the same, in turns."""
 
-    seed: int = Field(1337, ge=0, description="of weights and sequences")
+    seed: int = Field(1337, ge=0, description="of everything that is drawn")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
     threads: int = Field(0, ge=0, description="of a CPU, for both; 0 leaves PyTorch's own number")
+    rounds: int = Field(3, ge=1, description="turns, each way once in each, behind one that is not timed")
+
+
+class NeedleBenchConfig(PeerBenchConfig):
+    """One training step of the needle model, solved at once and position by position."""
+
     batch_size: int = Field(64, ge=1, description="sequences of a step")
-    rounds: int = Field(3, ge=1, description="turns, one step of each way in each, behind one that is not timed")
     tolerance: float = Field(
         0.01, gt=0, description="how far loss and gradients may lie apart, as a share; both are solved exactly for it"
     )
@@ -130,15 +135,11 @@ class NeedleBenchConfig(Section):
     memory: HolographicConfig = Field(HolographicConfig(), description="the memory of one sequence")
 
 
-class TitansBenchConfig(Section):
+class TitansBenchConfig(PeerBenchConfig):
     """The associative memory of sequences, ours and titans-pytorch's."""
 
-    seed: int = Field(1337, ge=0, description="of keys, values, queries and gates")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto is cuda when a GPU is visible, else cpu")
-    threads: int = Field(0, ge=0, description="of a CPU, for both; 0 leaves PyTorch's own number")
     batch: int = Field(4, ge=1, description="sequences")
     length: int = Field(512, ge=1, description="positions of each")
-    rounds: int = Field(3, ge=1, description="turns, one pass of each in each, behind one that is not timed")
     tolerance: float = Field(1e-3, gt=0, description="how far reads and gradients may lie apart, as a share")
     memory: TitansConfig = Field(
         TitansConfig(dimension=128, chunk=32), description="its size and chunk; library and gradients are not read"

@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from pipeline.config.needle import NeedleConfig
 from pipeline.config.needle_task import DataConfig
-from pipeline.errors import ConfigError
 from pipeline.needle.examples import TensorExamples
 from pipeline.needle.layout import Layout
 from pipeline.needle.model import NeedleModel
 from pipeline.needle.tasks.registry import task_of
 from pipeline.needle.tasks.tables import batch_of, read_split
 from pipeline.needle.tasks.task import Split
-
-
-def device_of(config: NeedleConfig) -> str:
-    """``cpu`` or ``cuda``.
-
-    Raises:
-        ConfigError: A GPU is asked for and none is visible.
-    """
-    visible = torch.cuda.is_available()
-    if config.device == "cuda" and not visible:
-        raise ConfigError("device=cuda: no GPU is visible; set device=cpu or device=auto")
-    return "cuda" if visible and config.device != "cpu" else "cpu"
 
 
 def layout_of(config: NeedleConfig) -> Layout:

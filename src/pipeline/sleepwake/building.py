@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save
 
+from pipeline import devices
 from pipeline.artifacts import write_bytes
 from pipeline.catalogue.data import located
 from pipeline.config.sleepwake_flow import SleepWakeConfig
-from pipeline.errors import ConfigError
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.text import Corpus, read_corpus
 
@@ -21,19 +21,11 @@ def device_of(config: SleepWakeConfig) -> str:
     Raises:
         ConfigError: A GPU is asked for and none is visible.
     """
-    visible = torch.cuda.is_available()
-    if config.device == "cuda" and not visible:
-        raise ConfigError("device=cuda: no GPU is visible; set device=cpu or device=auto")
-    if not visible or config.device == "cpu":
-        return "cpu"
-    torch.set_float32_matmul_precision("high")
-    torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for every shape, and batches here have many
-    return "cuda"
-
-
-def device_name(device: str) -> str:
-    """What the report calls a device."""
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    device = devices.device_of(config.device)
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")
+        torch.backends.cuda.enable_cudnn_sdp(False)  # it plans anew for every shape, and batches here have many
+    return device
 
 
 def text_file(config: SleepWakeConfig) -> Path:

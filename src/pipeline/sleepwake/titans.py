@@ -37,6 +37,12 @@ class MemoryState:
     weights: Tensor
     momentum: Tensor
 
+    @classmethod
+    def empty(cls, keys: Tensor) -> MemoryState:
+        """Of sequences with keys (B, L, D) that have told nothing yet."""
+        batch, _, size = keys.shape
+        return cls(keys.new_zeros(batch, size, size), keys.new_zeros(batch, size, size))
+
 
 @dataclass(frozen=True)
 class Recalled:
@@ -101,9 +107,8 @@ def learn(
         exact: Every gradient is taken at the memory just before it, as in the recurrence above; else at the memory as
             it was at the start of its chunk.
     """
-    batch, length, size = keys.shape
-    if state is None:
-        state = MemoryState(keys.new_zeros(batch, size, size), keys.new_zeros(batch, size, size))
+    length = keys.shape[1]
+    state = state or MemoryState.empty(keys)
     reads, surprise, whole = list[Tensor](), list[Tensor](), length // chunk * chunk
     for part, each in ((slice(0, whole), chunk), (slice(whole, length), length - whole)):
         if part.start == part.stop:

@@ -82,13 +82,11 @@ def learn_by_library(
     """
     from tensordict import TensorDict
 
-    batch, _, size = keys.shape
-    if state is None:
-        state = MemoryState(keys.new_zeros(batch, size, size), keys.new_zeros(batch, size, size))
+    state = state or MemoryState.empty(keys)
     weights, momentum = (
         TensorDict({_WEIGHT: part.transpose(1, 2)}, batch_size=[]) for part in (state.weights, state.momentum)
     )
-    memory = _memory(size, 1 if exact else chunk).to(keys.device)
+    memory = _memory(keys.shape[-1], 1 if exact else chunk).to(keys.device)
     told = torch.stack([gates.step, gates.momentum, gates.forget], -1)
     begun = (0, weights, None, (weights, TensorDict({_WEIGHT: momentum[_WEIGHT][None]}, batch_size=[])), None)
     reads, behind, (losses, _) = memory(

@@ -16,7 +16,8 @@ import torch
 
 from pipeline.artifacts import RunFolder, Stage, StageResult, read_json, write_json
 from pipeline.config.needle import NeedleConfig
-from pipeline.needle.building import device_of, others, stored
+from pipeline.devices import device_of
+from pipeline.needle.building import others, stored
 from pipeline.needle.capacity import capacity
 from pipeline.needle.controls import Trained, control_epochs, controls_of
 from pipeline.needle.course import load_model
@@ -43,7 +44,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
     with opened(run, config, "evaluate", inputs) as stage:
         if stage.hit:
             return stage.result
-        device, folder = device_of(config), folder_of(run, inputs["persist_store"])
+        device, folder = device_of(config.device), folder_of(run, inputs["persist_store"])
         model = load_model(config, inputs["wake_train"].path / MODEL, device)
         training, validation, test = (stored(folder, name, device) for name in ("train", "val", "test"))
         trained = Trained(config, model, device, training, validation, test, progress.advance)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
-import torch
 
 from pipeline.artifacts import RunFolder, Stage, StageResult, read_table, write_table
 from pipeline.config.needle import NeedleConfig
-from pipeline.needle.building import device_of, stored
+from pipeline.devices import device_name, device_of
+from pipeline.needle.building import stored
 from pipeline.needle.course import Course, save_model
 from pipeline.needle.measures import samples
 from pipeline.needle.peers import parameters
@@ -52,7 +52,7 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         if stage.hit:
             return stage.result
         progress.phase("reading sequences")
-        device, folder = device_of(config), folder_of(run, inputs["persist_store"])
+        device, folder = device_of(config.device), folder_of(run, inputs["persist_store"])
         course = Course(config, device, stored(folder, "train", device), stored(folder, "val", device))
         checkpoint = stage.folder / CHECKPOINT
         if checkpoint.is_file():
@@ -74,11 +74,6 @@ def run(run: RunFolder, config: NeedleConfig, inputs: dict[str, StageResult], pr
         if course.stopped:
             progress.note(course.stopped)
     return stage.result
-
-
-def device_name(device: str) -> str:
-    """What the report calls a device."""
-    return torch.cuda.get_device_name() if device == "cuda" else "cpu"
 
 
 def _epoch(course: Course, stage: Stage, progress: Progress) -> None:

@@ -15,8 +15,9 @@ import torch
 from pipeline.artifacts import RunFolder, StageResult
 from pipeline.config.sleepwake import PatchConfig
 from pipeline.config.sleepwake_flow import SleepWakeConfig
+from pipeline.devices import device_name
 from pipeline.progress import Progress
-from pipeline.sleepwake.building import corpus_of, device_name, device_of, new_model, parameters, save_model
+from pipeline.sleepwake.building import corpus_of, device_of, new_model, parameters, save_model
 from pipeline.sleepwake.byte_model import entropies
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.patcher import fit_threshold, mean_patch, patch_sizes, patch_starts

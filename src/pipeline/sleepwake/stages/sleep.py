@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from pipeline.artifacts import RunFolder, Stage, StageResult, read_json
 from pipeline.config.sleepwake_flow import SleepWakeConfig
+from pipeline.devices import device_name
 from pipeline.progress import Progress
-from pipeline.sleepwake.building import corpus_of, device_name, device_of, load_model, save_model
+from pipeline.sleepwake.building import corpus_of, device_of, load_model, save_model
 from pipeline.sleepwake.cycles import Life
 from pipeline.sleepwake.kept import publish_slots, read_slots
 from pipeline.sleepwake.sleep import Slept
