@@ -91,6 +91,9 @@ class SleepConfig(Section):
     )
     pseudo_weight: float = Field(1.0, ge=0, description="of the divergence on sequences that the old weights made up")
     text_weight: float = Field(12.0, ge=0, description="of the divergence on base text")
+    text_truth: float = Field(
+        0.0, ge=0, lt=1, description="share of the text's own byte in its labels, by which base text is learned on"
+    )
     ewc: float = Field(
         100.0, ge=0, description="of the squared distance to the weights before, each by its Fisher information of text"
     )

@@ -20,6 +20,7 @@ from pipeline.sleepwake.rehearsal import (
     labelled,
     made_up,
     memory_rows,
+    with_truth,
 )
 from pipeline.sleepwake.streams import recall_streams
 from pipeline.sleepwake.surprise_store import Slot
@@ -84,7 +85,7 @@ def material_of(
         drawing_weights(slots, config.importance_power),
         made_up(teacher, slots, config, drawn) if config.pseudo_rows else None,
         continued(teacher, cues, config) if cues and config.cue_rows else None,
-        None if pool is None else labelled(teacher, pool),
+        None if pool is None else with_truth(labelled(teacher, pool), config.text_truth),
         rows,
         _streams(teacher, text, config, generator) if config.stream_rows else None,
     )
