@@ -89,7 +89,8 @@ def train_arithmetic(
         seed: Of weights and batches.
         working: Whether steps are written out.
         device: Which trains.
-        budget: Operations after which training ends; None is ``config.steps`` steps.
+        budget: Operations after which training ends; batches are larger, so that it takes about as many steps. None is
+            ``config.steps`` steps.
         told: Called with the share that is done and the loss of every step.
 
     Raises:
@@ -97,7 +98,10 @@ def train_arithmetic(
         TrainingError: A loss is not finite.
     """
     pools = {operation: by_digits(config, operation) for operation in config.operations}
-    _check_lengths(pools, working, config.model.context)
+    longest = _longest(pools, working, config.model.context)
+    rows = config.batch
+    if budget is not None:
+        rows = max(rows, budget // (config.steps * TRAINING * transformer_flops(config.model, longest, VOCABULARY)))
     model = ByteModel(config.model, seed)
     scale_by_inputs(model, seed, smaller=("joined.weight", "down.weight"))
     model.to(device).train()
@@ -107,7 +111,7 @@ def train_arithmetic(
         for group in optimizer.param_groups:
             group["lr"] = config.lr * min(1, (step + 1) / _WARMUP) * (1.05 + math.cos(math.pi * way)) / 2.05
         groups = pools[config.operations[int(torch.randint(len(pools), (1,), generator=generator))]]
-        tokens, counted = (part.to(device) for part in examples(_drawn(groups, config.batch, generator), working))
+        tokens, counted = (part.to(device) for part in examples(_drawn(groups, rows, generator), working))
         loss = response_loss(model, tokens, counted)
         if not math.isfinite(loss.item()):
             raise TrainingError(f"step {step} of arithmetic: the loss is {loss.item()}; lower lr={config.lr}")
@@ -116,17 +120,22 @@ def train_arithmetic(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
-        spent += TRAINING * config.batch * transformer_flops(config.model, tokens.shape[1], VOCABULARY)
+        spent += TRAINING * rows * transformer_flops(config.model, tokens.shape[1], VOCABULARY)
         way = step / config.steps if budget is None else spent / budget
         told(way, loss.item())
     return model.eval(), spent
 
 
-def _check_lengths(pools: Mapping[Operation, Sequence[Sequence[Problem]]], working: bool, context: int) -> None:
-    for operation, groups in pools.items():
-        longest = max(len(one.question) + len(response(one, working)) + 1 for group in groups for one in group)
+def _longest(pools: Mapping[Operation, Sequence[Sequence[Problem]]], working: bool, context: int) -> int:
+    """Bytes of the longest question with its response and ``END``."""
+    lengths = {
+        operation: max(len(one.question) + len(response(one, working)) + 1 for group in groups for one in group)
+        for operation, groups in pools.items()
+    }
+    for operation, longest in lengths.items():
         if longest > context:
             raise DataError(f"responses of {operation!r} take up to {longest} bytes: raise context={context}")
+    return max(lengths.values())
 
 
 def by_digits(config: ArithmeticConfig, operation: Operation) -> list[list[Problem]]:
