@@ -60,6 +60,11 @@ def test_settings_of_the_schedule_hold_from_their_cycle_on(tmp_path: Path) -> No
     assert taken == [3, 2, 2] and lived.config.sleep_of(1).cue_rows > lived.config.sleep_of(2).cue_rows == 0
 
 
+def test_the_first_sleep_alone_has_its_own_steps(tmp_path: Path) -> None:
+    config = life(tmp_path, {1: {"steps": 2}}, steps=3, first_steps=5, first_cycle=1).config
+    assert [config.sleep_of(cycle).steps for cycle in range(4)] == [3, 5, 2, 2]
+
+
 def test_what_was_kept_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     lived, resumed = life(tmp_path), life(tmp_path)
     lived.day(0, streams(0))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.config.sleepwake import SleepWakeModelConfig
 from pipeline.sleepwake.model import SleepWakeModel
 from pipeline.sleepwake.recall import recalled, replies
-from pipeline.sleepwake.rehearsal import cuts_of, log_shares, shares_together
+from pipeline.sleepwake.rehearsal import cuts_of, labelled, log_shares, shares_together, with_truth
 
 
 def model() -> SleepWakeModel:
@@ -52,3 +52,12 @@ def test_answers_judged_in_one_pass_are_those_that_continuations_give() -> None:
     given = [reply.text for reply in replies(student, questions, lengths)]
     asked = [text if number % 3 else text[:-1] + bytes([text[-1] ^ 1]) for number, text in enumerate(given)]
     assert recalled(student, questions, asked) == [bool(number % 3) for number in range(12)]
+
+
+def test_true_bytes_share_in_labels() -> None:
+    rows = labelled(model(), torch.randint(256, (3, 7), generator=torch.Generator().manual_seed(2)))
+    mixed = with_truth(rows, 0.25)
+    torch.testing.assert_close(mixed.soft.exp().sum(-1), torch.ones(3, 7))
+    true = rows.values[..., None]
+    torch.testing.assert_close(mixed.soft.exp().gather(-1, true), 0.75 * rows.soft.exp().gather(-1, true) + 0.25)
+    assert with_truth(rows, 0.0) is rows

@@ -89,6 +89,7 @@ def replay_only(examined: Examined) -> dict[str, Any]:
     """All sleeps with memories alone."""
     sleeping = examined.config.sleep_of(examined.first).model_copy(
         update={
+            "steps": examined.config.sleep.steps,
             "pseudo_rows": 0,
             "cue_rows": 0,
             "ewc": 0.0,
@@ -172,10 +173,10 @@ def controls_of(config: SleepWakeConfig) -> list[str]:
 
 def control_steps(config: SleepWakeConfig, steps: int) -> int:
     """Optimiser steps of all controls of a run, at most."""
-    names, sleeps = controls_of(config), 1 + len(config.later_cycles)
+    names, sleeps = controls_of(config), (config.sleep.first_cycle, *config.later_cycles)
     each = {
         "no_sleep": steps,
-        "replay_only": sleeps * config.sleep_of(config.sleep.first_cycle).steps,
+        "replay_only": sum(config.sleep_of(cycle).steps for cycle in sleeps),
         "window_alone": config.pretrain.steps,
     }
     return sum(each[name] for name in names)
