@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline.terminal import Console
 
 if TYPE_CHECKING:
-    from pipeline.bench.registry import Figures
+    from pipeline.bench.registry import Figure, Figures
 
 
 def bench(
@@ -56,11 +56,26 @@ def _show(console: Console, name: str, figures: Figures, as_json: bool) -> None:
     for title, rows in figures.items():
         if isinstance(rows, Mapping):
             columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-            table = Table("", *columns, title=title, title_justify="left")
-            for key, row in rows.items():
-                table.add_row(key, *(_text(row.get(column, "")) for column in columns))
-            console.print(table)
+            turned = {column: {key: row.get(column, "") for key, row in rows.items()} for column in columns}
+            ways = [_table(title, rows), _table(title, turned)]
+            fitting = [table for table in ways if _width(console, table) <= console.width]
+            console.print(fitting[0] if fitting else min(ways, key=lambda table: _width(console, table)))
 
 
-def _text(value: float | str) -> str:
-    return f"{value:,.4g}" if isinstance(value, float) else str(value)
+def _width(console: Console, table: Table) -> int:
+    """Columns of a terminal that a table would take if it had them."""
+    return console.measure(table, options=console.options.update(width=10_000)).maximum
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
+    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+    table = Table("", *columns, title=title, title_justify="left")
+    for key, row in rows.items():
+        table.add_row(key, *(_text(row.get(column, "")) for column in columns))
+    return table
+
+
+def _text(value: Figure) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:,.4g}"
