@@ -228,7 +228,7 @@ def test_a_benchmark_s_tables_are_printed_under_their_names(monkeypatch: pytest.
     for text in ("seconds", "1,234", "first", "accuracy", "0.84", "naive"):
         assert text in shown
     assert json.loads(engram("bench", "both", "--json").stdout) == figures
-    wide = {f"figure number {number}": 12345.6 * number for number in range(1, 9)}
+    wide = {f"figure number {number}": 12345.6 * number for number in range(1, 99)}
     registry.register_benchmark("wide", "a table wider than a terminal")(lambda settings: {"case": {"only": wide}})
     lines = engram("bench", "wide").stdout.splitlines()
     assert any("figure number 8" in line and "98,765" in line for line in lines)
