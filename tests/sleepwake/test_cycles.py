@@ -60,8 +60,8 @@ def test_settings_of_the_schedule_hold_from_their_cycle_on(tmp_path: Path) -> No
     assert taken == [3, 2, 2] and lived.config.sleep_of(1).cue_rows > lived.config.sleep_of(2).cue_rows == 0
 
 
-def test_the_first_sleep_alone_has_its_own_steps(tmp_path: Path) -> None:
-    config = life(tmp_path, {1: {"steps": 2}}, steps=3, first_steps=5, first_cycle=1).config
+def test_the_first_sleep_alone_takes_more_steps(tmp_path: Path) -> None:
+    config = life(tmp_path, {2: {"steps": 2}}, steps=3, first_factor=1.6, first_cycle=1).config
     assert [config.sleep_of(cycle).steps for cycle in range(4)] == [3, 5, 2, 2]
 
 

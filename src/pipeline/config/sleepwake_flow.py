@@ -108,8 +108,8 @@ class SleepWakeConfig(FlowConfig):
         changed = self.sleep.model_dump(mode="json")
         for start in sorted(self.schedule):
             changed |= self.schedule[start] if start <= cycle else {}
-        if cycle == self.sleep.first_cycle and changed["first_steps"]:
-            changed["steps"] = changed["first_steps"]
+        if cycle == self.sleep.first_cycle:
+            changed["steps"] = round(changed["steps"] * changed["first_factor"])
         return SleepConfig.model_validate_json(json.dumps(changed))
 
     @property

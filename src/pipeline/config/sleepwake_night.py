@@ -62,10 +62,10 @@ class SleepConfig(Section):
 
     first_cycle: int = Field(0, ge=0, description="days that pass without a sleep before the first one")
     steps: int = Field(200, ge=1, description="optimiser steps at most")
-    memory_rows: int = Field(96, ge=1, description="memories a step, drawn by importance")
-    first_steps: int | None = Field(
-        None, ge=1, description="of the first sleep, which learns what a fact is as well; null is as many as steps"
+    first_factor: float = Field(
+        1.0, ge=1, description="times as many steps for the first sleep, which learns what a fact is as well"
     )
+    memory_rows: int = Field(96, ge=1, description="memories a step, drawn by importance")
     pseudo_rows: int = Field(8, ge=0, description="sequences a step that the old weights made up, with soft labels")
     text_rows: int = Field(8, ge=0, description="rows of base text a step, with soft labels")
     text_length: int = Field(128, ge=16, description="bytes of a row of base text")
