@@ -12,7 +12,7 @@ from rich.table import Table
 from pipeline.terminal import Console
 
 if TYPE_CHECKING:
-    from pipeline.bench.registry import Figure, Figures
+    from pipeline.bench.registry import Figure, Figures, Rows
 
 
 def bench(
@@ -55,9 +55,7 @@ def _show(console: Console, name: str, figures: Figures, as_json: bool) -> None:
         console.print(table)
     for title, rows in figures.items():
         if isinstance(rows, Mapping):
-            columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-            turned = {column: {key: row.get(column, "") for key, row in rows.items()} for column in columns}
-            ways = [_table(title, rows), _table(title, turned)]
+            ways = [_table(title, rows), _table(title, _turned(rows))]
             fitting = [table for table in ways if _width(console, table) <= console.width]
             console.print(fitting[0] if fitting else min(ways, key=lambda table: _width(console, table)))
 
@@ -67,12 +65,18 @@ def _width(console: Console, table: Table) -> int:
     return console.measure(table, options=console.options.update(width=10_000)).maximum
 
 
-def _table(title: str, rows: Mapping[str, Mapping[str, Figure]]) -> Table:
-    columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+def _table(title: str, rows: Rows) -> Table:
+    columns = list(_turned(rows))
     table = Table("", *columns, title=title, title_justify="left")
     for key, row in rows.items():
         table.add_row(key, *(_text(row.get(column, "")) for column in columns))
     return table
+
+
+def _turned(rows: Rows) -> Rows:
+    """Rows as columns: of every figure, what it is in each row that has it."""
+    columns = dict.fromkeys(column for row in rows.values() for column in row)
+    return {column: {key: row[column] for key, row in rows.items() if column in row} for column in columns}
 
 
 def _text(value: Figure) -> str:

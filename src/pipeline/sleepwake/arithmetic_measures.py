@@ -17,7 +17,7 @@ NAMES: dict[Operation, str] = {"+": "addition", "-": "subtraction", "*": "multip
 
 
 def measure_arithmetic(config: ArithmeticConfig, seed: int, device: str, progress: Progress) -> dict[str, float]:
-    """Train with and without steps and ask both all held-out problems of a level.
+    """Train with and without steps, at as many operations, and ask both all held-out problems of a level.
 
     Returns:
         For ``worked`` and ``direct``: ``<arm>.<type>``, the share of test problems of a type that are right;

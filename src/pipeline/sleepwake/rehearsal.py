@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from pipeline.config.sleepwake_night import SleepConfig
 from pipeline.sleepwake.byte_model import BEGIN
@@ -228,8 +228,9 @@ def with_truth(rows: Labelled, share: float) -> Labelled:
     """
     if not share:
         return rows
-    true = one_hot(rows.values.long(), rows.soft.shape[-1])
-    return replace(rows, soft=((1 - share) * rows.soft.exp() + share * true).clamp_min(1e-12).log())
+    mixed = (1 - share) * rows.soft.exp()
+    mixed.scatter_add_(-1, rows.values[..., None], torch.full_like(mixed[..., :1], share))
+    return replace(rows, soft=mixed.clamp_min(1e-12).log())
 
 
 def divergence(old: Tensor, new: Tensor, weights: Tensor | None = None) -> Tensor:
