@@ -17,6 +17,7 @@ from torch import nn
 from pipeline.config.sleepwake import ByteTrainConfig, OptimizerKind
 from pipeline.errors import DataError, TrainingError
 from pipeline.sleepwake.byte_model import ByteModel, byte_losses
+from pipeline.sleepwake.muon import CpuMuon
 from pipeline.sleepwake.text import Bytes
 
 _BETAS = (0.9, 0.99)
@@ -79,7 +80,8 @@ def byte_optimizer(model: nn.Module, lr: float, weight_decay: float, kind: Optim
     adam = torch.optim.AdamW(groups, lr=lr, betas=_BETAS)
     if not hidden:
         return Together(adam)
-    return Together(adam, torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+    muon = CpuMuon if hidden[0].device.type == "cpu" else torch.optim.Muon
+    return Together(adam, muon(hidden, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
 
 
 def half_precision(device: torch.device) -> torch.autocast:
