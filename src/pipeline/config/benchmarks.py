@@ -12,7 +12,7 @@ from pipeline.config.memory import EncoderConfig, GateConfig, ReplayConfig, Stor
 from pipeline.config.needle_task import DataConfig
 from pipeline.config.plasticity import UnsupervisedConfig
 from pipeline.config.section import FilePath, Section
-from pipeline.config.sleepwake import TitansConfig
+from pipeline.config.sleepwake import SleepWakeModelConfig, TitansConfig
 
 
 class ReplayBenchConfig(Section):
@@ -143,6 +143,15 @@ class TitansBenchConfig(PeerBenchConfig):
     tolerance: float = Field(1e-3, gt=0, description="how far reads and gradients may lie apart, as a share")
     memory: TitansConfig = Field(
         TitansConfig(dimension=128, chunk=32), description="its size and chunk; library and gradients are not read"
+    )
+
+
+class MuonBenchConfig(PeerBenchConfig):
+    """One step of Muon on a byte model's matrices, ours and PyTorch's."""
+
+    model: SleepWakeModelConfig = Field(SleepWakeModelConfig(), description="whose matrices are trained")
+    tolerance: float = Field(
+        0.03, gt=0, description="how far steps may lie apart, as a share; PyTorch's are rounded to three digits"
     )
 
 
