@@ -38,8 +38,10 @@ def test_steps_are_those_of_pytorch_but_for_its_rounding() -> None:
     torch.manual_seed(2)
     begun = [torch.randn(16, 48), torch.randn(16, 48), torch.randn(48, 16), torch.randn(24, 24)]
     ours, theirs = ([torch.nn.Parameter(weight.clone()) for weight in begun] for _ in range(2))
-    settings = {"lr": 0.05, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
-    optimizers = CpuMuon(ours, **settings), torch.optim.Muon(theirs, **settings)
+    optimizers = [
+        CpuMuon(ours, lr=0.05, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.05, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    ]
     for _ in range(6):
         for mine, other in zip(ours, theirs, strict=True):
             mine.grad = torch.randn_like(mine)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipeline.bench.registry import BenchmarkFailed, Figures, register_benchmark
@@ -44,11 +45,12 @@ def muon(settings: Sequence[str]) -> Figures:
     device, where = prepared(config)
     begun = _matrices(config, device)
     steps, ways = list[list["Tensor"]](), dict[str, torch.optim.Optimizer]()
-    for name, kind in (("engram", CpuMuon), ("torch.optim.Muon", torch.optim.Muon)):
+    theirs_as_ours = partial(torch.optim.Muon, adjust_lr_fn="match_rms_adamw")
+    for name, kind in (("engram", CpuMuon), ("torch.optim.Muon", theirs_as_ours)):
         weights = [torch.nn.Parameter(weight.clone()) for weight, _ in begun]
         for weight, (_, gradient) in zip(weights, begun, strict=True):
             weight.grad = gradient
-        ways[name] = kind(weights, lr=1e-3, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+        ways[name] = kind(weights, lr=1e-3, weight_decay=0.1)
         ways[name].step()
         steps.append([weight.detach() - start for weight, (start, _) in zip(weights, begun, strict=True)])
     apart = max(float((mine - other).norm() / other.norm()) for mine, other in zip(*steps, strict=True))

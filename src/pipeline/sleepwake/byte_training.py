@@ -80,8 +80,9 @@ def byte_optimizer(model: nn.Module, lr: float, weight_decay: float, kind: Optim
     adam = torch.optim.AdamW(groups, lr=lr, betas=_BETAS)
     if not hidden:
         return Together(adam)
-    muon = CpuMuon if hidden[0].device.type == "cpu" else torch.optim.Muon
-    return Together(adam, muon(hidden, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+    if hidden[0].device.type == "cpu":
+        return Together(adam, CpuMuon(hidden, lr, weight_decay))
+    return Together(adam, torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
 
 
 def half_precision(device: torch.device) -> torch.autocast:

@@ -7,11 +7,11 @@ instructions for it emulates each product, and an optimiser's step took longer t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def orthogonalised(matrices: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
@@ -37,7 +37,16 @@ def orthogonalised(matrices: Tensor, coefficients: tuple[float, float, float], s
 
 
 class CpuMuon(torch.optim.Muon):
-    """`torch.optim.Muon` with ``adjust_lr_fn="match_rms_adamw"``, see the module; state and settings are its own."""
+    """`torch.optim.Muon` in steps as large as AdamW's, see the module; its state and settings are as there.
+
+    Args:
+        weights: Matrices on a CPU.
+        lr: Learning rate.
+        weight_decay: Likewise.
+    """
+
+    def __init__(self, weights: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(weights, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
