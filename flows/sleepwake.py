@@ -1,6 +1,7 @@
 """Sleep–wake memory: a byte model reads by day, with a memory, and learns by night what surprised it.
 
-pretrain_byte_lm ─▶ generate_episodes ─▶ wake ─▶ sleep ─▶ later_cycles ─▶ evaluate ─▶ promote ─▶ report
+pretrain_byte_lm ─▶ pretrain_codebook ─▶ generate_episodes ─▶ wake ─▶ sleep ─▶ later_cycles ─▶ evaluate
+─▶ promote ─▶ report; pretrain_codebook has work where `parts.measured` asks for it
 
 engram run sleepwake/tiny                                       in this process, without a server
 engram run sleepwake/tiny --set episodes.cycles=1               one day and one sleep
@@ -24,6 +25,7 @@ from tasks.later_cycles import later_cycles
 from tasks.one_place import run_as_flow, run_here
 from tasks.placement import Call, Result, occupied
 from tasks.pretrain_byte_lm import pretrain_byte_lm
+from tasks.pretrain_codebook import pretrain_codebook
 from tasks.promote import promote
 from tasks.report import report
 from tasks.sleep import sleep
@@ -39,13 +41,14 @@ RunId = Annotated[str, Field(json_schema_extra={"pattern": RUN_ID})]
 def days_and_nights(call: Call) -> Result:
     """Every stage in order; the arguments of each task are what it reads."""
     trained = call(pretrain_byte_lm)
+    coded = call(pretrain_codebook)
     told = call(generate_episodes)
     woken = call(wake, trained, told)
     slept = call(sleep, trained, told, woken)
     later = call(later_cycles, trained, told, woken, slept)
-    measured = call(evaluate, trained, told, woken, slept, later)
-    verdict = call(promote, trained, told, woken, slept, later, measured)
-    return call(report, trained, told, woken, slept, later, measured, verdict)
+    measured = call(evaluate, trained, coded, told, woken, slept, later)
+    verdict = call(promote, trained, coded, told, woken, slept, later, measured)
+    return call(report, trained, coded, told, woken, slept, later, measured, verdict)
 
 
 def run_inline(night: Night, shown: Terminal | Quiet, only: str | None = None) -> Result | None:

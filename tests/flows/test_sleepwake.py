@@ -13,9 +13,10 @@ from pipeline.config import SleepWakeConfig, deployments, load_config
 from pipeline.errors import ConfigError
 from pipeline.progress import Quiet
 from pipeline.report.base import read_report
+from pipeline.sleepwake import codebook_measures
 from pipeline.sleepwake.controls import ABOUT
 from pipeline.sleepwake.cycles import Life
-from pipeline.sleepwake.parts import PARTS
+from pipeline.sleepwake.maze import draw_walks, render
 from pipeline.sleepwake.report.schema import SleepWakeReport
 from pipeline.sleepwake.stages.evaluate import ANSWERS_SCHEMA
 from pipeline.sleepwake.surprise_store import SCHEMA_NAME
@@ -99,7 +100,16 @@ def test_a_run_lives_sleeps_compares_and_reports(night: Any) -> None:
     assert set(told["interference"]) == {"latest", "intrusions"} and "base" in told["drift"]
     assert set(told["passkey"]) == {"96", "600"} and set(told["passkey"]["96"]) == {"with_memory", "without"}
     assert set(told["controls"]["replay_only"]["retention"]) == {"1"}
-    names = ["pretrain_byte_lm", "generate_episodes", "wake", "sleep", "later_cycles", "evaluate", "promote"]
+    names = [
+        "pretrain_byte_lm",
+        "pretrain_codebook",
+        "generate_episodes",
+        "wake",
+        "sleep",
+        "later_cycles",
+        "evaluate",
+        "promote",
+    ]
     assert list(told["timings"]) == names
     assert [guard["name"] for guard in told["guards"]] == ["nats", "memory_gain", "recall", "retention", "drift"]
     assert not report.promoted and len(told["cycles"]) == 1
@@ -162,12 +172,20 @@ def _wrong(model: Any, name: str, facts: Any, cycle: int) -> list[dict[str, Any]
     return [row | {"right": True} for row in asked_rows(model, name, facts, cycle)]
 
 
+CODEBOOK = "{codes: 8, dimension: 4, width: 8, blocks: 0, steps: 20, warmup: 5, batch: 16, validation: 100}"
+
+
 def test_a_component_that_is_asked_for_is_measured_and_reported(night: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PARTS, "codebook", lambda given: {"usage": 0.5, "codes": given.config.codebook.codes})
+    pictures = render(draw_walks(0, "train", 1, 240).boards[:, 0])
+    monkeypatch.setattr(codebook_measures, "_images", lambda config, part: pictures)
     settings = ("evaluation.controls=none", "episodes.cycles=1")
-    assert read_json(night(*settings).path / "report.json")["parts"] == {}
-    told = read_json(night(*settings, 'parts.measured=["codebook"]').path / "report.json")
-    assert told["codebook"] == {"usage": 0.5} and told["parts"] == {"codebook": {"usage": 0.5, "codes": 256}}
+    without = night(*settings)
+    assert read_json(without.path / "report.json")["parts"] == {}
+    assert stage_results(without)["pretrain_codebook"].metrics == {"trained": False}
+    run = night(*settings, 'parts.measured=["codebook"]', f"parts.codebook={CODEBOOK}")
+    told, trained = read_json(run.path / "report.json"), stage_results(run)["pretrain_codebook"].metrics
+    assert told["codebook"] == {"usage": told["parts"]["codebook"]["usage"]}
+    assert told["parts"]["codebook"]["validation_error"] == trained["error"] > 0
 
 
 def test_a_delayed_start_waits_with_everything_for_the_first_sleep(night: Any) -> None:

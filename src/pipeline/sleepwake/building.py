@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save
+from torch import nn
 
 from pipeline import devices
 from pipeline.artifacts import write_bytes
@@ -51,8 +52,8 @@ def new_model(config: SleepWakeConfig, device: str) -> SleepWakeModel:
     return SleepWakeModel(config.model, config.seed).to(device)
 
 
-def save_model(model: SleepWakeModel, path: Path) -> Path:
-    """Write a model's weights as safetensors."""
+def save_model(model: nn.Module, path: Path) -> Path:
+    """Write a network's weights as safetensors."""
     write_bytes(path, save({name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}))
     return path
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, mse_loss
 from vector_quantize_pytorch import VectorQuantize
@@ -160,3 +162,10 @@ def train_codebook(
             optimizer.step()
             told(step, error.item())
     return book.eval()
+
+
+def load_codebook(config: CodebookConfig, path: Path, device: str) -> Codebook:
+    """A codebook whose weights stand in a safetensors file, in evaluation mode."""
+    book = Codebook(config, seed=0)
+    book.load_state_dict(load_file(path))
+    return book.to(device).eval()

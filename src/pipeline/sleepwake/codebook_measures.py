@@ -1,12 +1,15 @@
 """The visual codebook on images that it never saw, beside principal components at as many bits an image.
 
-figures = measure_codebook(config, seed=1, device="cpu", progress=progress)
+images = images_of(config)
+book, seconds = trained_codebook(images.training, config, seed=1, device="cpu", progress=progress)
+figures = measure_codebook(book, images, config, device="cpu", progress=progress)
 """
 
 from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -18,31 +21,51 @@ from pipeline.sleepwake.codebook import GRID, SIDE, Codebook, train_codebook
 from pipeline.sleepwake.transform_coding import fit_even_coder, fit_transform_coder
 
 
-def measure_codebook(config: CodebookConfig, seed: int, device: str, progress: Progress) -> dict[str, float]:
-    """Train on the training split, measure on the validation part of it and on the test split.
+@dataclass(frozen=True)
+class CodebookImages:
+    """Grey values 0..1, (N, 28, 28) each: what is learned from, by what settings are chosen, and what is reported."""
 
-    Returns:
-        ``usage`` (share of the K codes that occur) and ``perplexity`` (of their shares) on the test split; ``error``,
-        squared a pixel of 0..1; ``pca_error`` and ``even_pca_error`` of principal components with as many bits, shared
-        out in the best way and evenly; ``gain`` and ``even_gain``, 1 − error / either; with ``validation_`` before them
-        on the validation part; ``bits`` an image; ``seconds`` of training.
+    training: Tensor
+    validation: Tensor
+    test: Tensor
+
+
+def images_of(config: CodebookConfig) -> CodebookImages:
+    """The images of the configured set; the last ones of its training split validate.
+
+    Raises:
+        DataError: They are nowhere.
     """
     images, test = (_images(config, part) for part in ("train", "test"))
-    training, validation = images[: -config.validation], images[-config.validation :]
-    book, seconds = trained_codebook(training, config, seed, device, progress)
+    return CodebookImages(images[: -config.validation], images[-config.validation :], test)
+
+
+def measure_codebook(
+    book: Codebook, images: CodebookImages, config: CodebookConfig, device: str, progress: Progress
+) -> dict[str, float]:
+    """Compare a codebook with principal components on images that neither saw.
+
+    Returns:
+        What `held_out_figures` says of test images; ``pca_error`` and ``even_pca_error`` of principal components with
+        as many bits, shared out in the best way and evenly; ``gain`` and ``even_gain``, 1 − error / either; with
+        ``validation_`` before them for validation images; ``bits`` an image.
+    """
     progress.phase("principal components")
-    coder, even = (fit(training, bits_of(config)) for fit in (fit_transform_coder, fit_even_coder))
-    figures = {"bits": float(coder.bits), "seconds": seconds}
-    for name, held_out in (("validation_", validation), ("", test)):
-        codes = book.codes(held_out.to(device))
-        error, best, evenly = (
-            _error(shown, held_out)
-            for shown in (book.pictures(codes).cpu(), coder.pictures(held_out), even.pictures(held_out))
-        )
-        figures |= {f"{name}{key}": value for key, value in usage(codes, config.codes).items()}
-        figures |= {f"{name}error": error, f"{name}pca_error": best, f"{name}even_pca_error": evenly}
-        figures |= {f"{name}gain": 1 - error / best, f"{name}even_gain": 1 - error / evenly}
+    coder, even = (fit(images.training, bits_of(config)) for fit in (fit_transform_coder, fit_even_coder))
+    figures = {"bits": float(coder.bits)}
+    for name, held_out in (("validation_", images.validation), ("", images.test)):
+        found = held_out_figures(book, held_out, device)
+        best, evenly = (_error(shown, held_out) for shown in (coder.pictures(held_out), even.pictures(held_out)))
+        found |= {"pca_error": best, "even_pca_error": evenly}
+        found |= {"gain": 1 - found["error"] / best, "even_gain": 1 - found["error"] / evenly}
+        figures |= {f"{name}{key}": value for key, value in found.items()}
     return figures
+
+
+def held_out_figures(book: Codebook, images: Tensor, device: str) -> dict[str, float]:
+    """``usage`` (share of the K codes that occur), ``perplexity`` (of their shares) and ``error``, squared a pixel."""
+    codes = book.codes(images.to(device))
+    return usage(codes, book.config.codes) | {"error": _error(book.pictures(codes).cpu(), images)}
 
 
 def trained_codebook(

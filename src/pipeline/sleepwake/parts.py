@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.config.sleepwake_parts import PartName, PartsConfig
 from pipeline.progress import Progress
@@ -28,6 +29,7 @@ class PartInput:
         seed: Of the run.
         device: ``cpu`` or ``cuda``.
         progress: Reports parts of the work.
+        codebook: Weights that stage ``pretrain_codebook`` wrote, if part ``codebook`` is asked for.
     """
 
     config: PartsConfig
@@ -35,6 +37,7 @@ class PartInput:
     seed: int
     device: str
     progress: Progress
+    codebook: Path
 
 
 Part = Callable[[PartInput], dict[str, float]]
@@ -52,9 +55,12 @@ def _part(name: PartName) -> Callable[[Part], Part]:
 
 @_part("codebook")
 def _codebook(given: PartInput) -> dict[str, float]:
-    from pipeline.sleepwake.codebook_measures import measure_codebook
+    from pipeline.sleepwake.codebook import load_codebook
+    from pipeline.sleepwake.codebook_measures import images_of, measure_codebook
 
-    return measure_codebook(given.config.codebook, given.seed, given.device, given.progress)
+    config = given.config.codebook
+    book = load_codebook(config, given.codebook, given.device)
+    return measure_codebook(book, images_of(config), config, given.device, given.progress)
 
 
 @_part("pictures")

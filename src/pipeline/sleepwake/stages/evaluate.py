@@ -45,6 +45,7 @@ from pipeline.sleepwake.pretraining import nats
 from pipeline.sleepwake.recall import recall_of, recalled
 from pipeline.sleepwake.stages.later_cycles import model_of
 from pipeline.sleepwake.stages.pretrain_byte_lm import MODEL
+from pipeline.sleepwake.stages.pretrain_codebook import CODEBOOK
 from pipeline.sleepwake.stages.sleep import awake
 from pipeline.sleepwake.svf import decompose, identity_error
 from pipeline.sleepwake.text import Corpus
@@ -269,7 +270,8 @@ def _controls(stage: Stage, case: _Case, progress: Progress) -> dict[str, Any]:
 def _parts(stage: Stage, case: _Case, progress: Progress) -> dict[str, Any]:
     """Figures of every component that is asked for."""
     config, found = case.config, dict[str, Any]()
-    given = PartInput(config.parts, case.corpus, config.seed, case.device, progress)
+    codebook = case.inputs["pretrain_codebook"].path / CODEBOOK
+    given = PartInput(config.parts, case.corpus, config.seed, case.device, progress, codebook)
     for name in config.parts.measured:
         progress.phase(name)
         path = stage.folder / f"part_{name}.json"

@@ -1,0 +1,42 @@
+"""Stage ``pretrain_codebook``: learn to write pictures as codes, where ``parts.measured`` asks for the codebook.
+
+Writes ``codebook.safetensors``; nothing where it is not asked for. Figures are of validation images.
+"""
+
+from __future__ import annotations
+
+from pipeline.artifacts import RunFolder, StageResult
+from pipeline.config.sleepwake_flow import SleepWakeConfig
+from pipeline.progress import Progress
+from pipeline.sleepwake.building import device_of, save_model
+from pipeline.stages.registry import opened
+
+CODEBOOK = "codebook.safetensors"
+
+
+def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult], progress: Progress) -> StageResult:
+    """Run the stage.
+
+    Args:
+        run: The run's folder.
+        config: The run's configuration.
+        inputs: None is read.
+        progress: Reports parts of the work.
+
+    Raises:
+        DataError: The images are nowhere, or too few.
+        TrainingError: An error is not finite.
+    """
+    with opened(run, config, "pretrain_codebook", inputs) as stage:
+        if stage.hit:
+            return stage.result
+        stage.metrics = {"trained": "codebook" in config.parts.measured}
+        if stage.metrics["trained"]:
+            from pipeline.sleepwake.codebook_measures import held_out_figures, images_of, trained_codebook
+
+            part, device = config.parts.codebook, device_of(config)
+            images = images_of(part)
+            book, seconds = trained_codebook(images.training, part, config.seed, device, progress)
+            stage.add(save_model(book, stage.folder / CODEBOOK))
+            stage.metrics |= {"seconds": seconds} | held_out_figures(book, images.validation, device)
+    return stage.result
