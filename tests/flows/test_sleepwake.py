@@ -14,6 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.progress import Quiet
 from pipeline.report.base import read_report
 from pipeline.sleepwake import codebook_measures
+from pipeline.sleepwake.codebook import load_codebook
 from pipeline.sleepwake.controls import ABOUT
 from pipeline.sleepwake.cycles import Life
 from pipeline.sleepwake.maze import draw_walks, render
@@ -185,7 +186,11 @@ def test_a_component_that_is_asked_for_is_measured_and_reported(night: Any, monk
     run = night(*settings, 'parts.measured=["codebook"]', f"parts.codebook={CODEBOOK}")
     told, trained = read_json(run.path / "report.json"), stage_results(run)["pretrain_codebook"].metrics
     assert told["codebook"] == {"usage": told["parts"]["codebook"]["usage"]}
-    assert told["parts"]["codebook"]["validation_error"] == trained["error"] > 0
+    assert trained["trained"] and trained["seconds"] > 0
+    part = load_config("sleepwake/tiny", [f"parts.codebook={CODEBOOK}"]).parts.codebook
+    book = load_codebook(part, stage_results(run)["pretrain_codebook"].path / "codebook.safetensors", "cpu")
+    figures = codebook_measures.held_out_figures(book, codebook_measures.images_of(part).validation, "cpu")
+    assert told["parts"]["codebook"]["validation_error"] == figures["error"] > 0
 
 
 def test_a_delayed_start_waits_with_everything_for_the_first_sleep(night: Any) -> None:

@@ -72,6 +72,9 @@ class CpuMuon(torch.optim.Muon):
 
     def _nesterov(self, weight: Tensor, gradient: Tensor, momentum: float) -> Tensor:
         """The gradient with Nesterov's momentum, whose mean is kept in the optimiser's state."""
-        mean: Tensor = self.state[weight].setdefault("momentum_buffer", torch.zeros_like(weight))
+        state = self.state[weight]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(weight)
+        mean: Tensor = state["momentum_buffer"]
         mean.lerp_(gradient, 1 - momentum)
         return gradient.lerp(mean, momentum)

@@ -1,6 +1,6 @@
 """Stage ``pretrain_codebook``: learn to write pictures as codes, where ``parts.measured`` asks for the codebook.
 
-Writes ``codebook.safetensors``; nothing where it is not asked for. Figures are of validation images.
+Writes ``codebook.safetensors``; nothing where it is not asked for. Stage ``evaluate`` measures it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def run(run: RunFolder, config: SleepWakeConfig, inputs: dict[str, StageResult],
             return stage.result
         stage.metrics = {"trained": "codebook" in config.parts.measured}
         if stage.metrics["trained"]:
-            from pipeline.sleepwake.codebook_measures import held_out_figures, images_of, trained_codebook
+            from pipeline.sleepwake.codebook_measures import images_of, trained_codebook
 
-            part, device = config.parts.codebook, device_of(config)
-            images = images_of(part)
-            book, seconds = trained_codebook(images.training, part, config.seed, device, progress)
+            part = config.parts.codebook
+            images = images_of(part).training
+            book, seconds = trained_codebook(images, part, config.seed, device_of(config), progress)
             stage.add(save_model(book, stage.folder / CODEBOOK))
-            stage.metrics |= {"seconds": seconds} | held_out_figures(book, images.validation, device)
+            stage.metrics["seconds"] = seconds
     return stage.result
